@@ -1,0 +1,73 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
+)
+
+// Tombstone is what is left of a deleted point: that it was, why it went, and
+// under which rules.
+type Tombstone struct {
+	Format         int       `json:"format"`
+	ID             string    `json:"id"`
+	Source         string    `json:"source"`
+	Kind           string    `json:"kind"`
+	Parent         string    `json:"parent,omitempty"`
+	Start          time.Time `json:"start"`
+	Bytes          int64     `json:"bytes"` // stored bytes
+	Deleted        time.Time `json:"deleted"`
+	By             string    `json:"by,omitempty"`
+	Reasons        []string  `json:"reasons"`
+	Policy         string    `json:"policy,omitempty"`
+	PolicyRevision int       `json:"policy_revision,omitempty"`
+}
+
+func (r Ref) tombstoneKey() string { return tombstonesPrefix + r.path() + ".json" }
+
+// Delete removes a point: tombstone, then the manifest (from here on there is
+// no point), then the data. A run that dies in between is finished by the next
+// Sweep. The caller holds the source's lease and has decided with reasons; a
+// hold that came meanwhile is honoured.
+func (r *Repository) Delete(ctx context.Context, ref Ref, t Tombstone) error {
+	held, err := r.Held(ctx, ref)
+	if err != nil {
+		return err
+	}
+	if held {
+		return fmt.Errorf("delete %s: it is held", ref)
+	}
+	start, err := ParseID(ref.ID)
+	if err != nil {
+		return err
+	}
+	t.Format, t.ID, t.Source, t.Kind, t.Parent, t.Start = 1, ref.ID, ref.Source, ref.Kind, ref.Parent, start
+	if err := r.putOnce(ctx, ref.tombstoneKey(), t); err != nil && !errors.Is(err, objstore.ErrPrecondition) {
+		return fmt.Errorf("delete %s: write tombstone: %w", ref, err)
+	}
+	if err := r.store.Delete(ctx, ref.ManifestKey()); err != nil {
+		return fmt.Errorf("delete %s: %w", ref, err)
+	}
+	return r.deleteData(ctx, ref)
+}
+
+// deleteData removes a point's data objects and unfinished uploads.
+func (r *Repository) deleteData(ctx context.Context, ref Ref) error {
+	if _, err := r.store.AbortUploads(ctx, ref.DataPrefix()); err != nil {
+		return fmt.Errorf("abort uploads of %s: %w", ref, err)
+	}
+	var keys []string
+	for info, err := range r.store.List(ctx, ref.DataPrefix()) {
+		if err != nil {
+			return fmt.Errorf("list data of %s: %w", ref, err)
+		}
+		keys = append(keys, info.Key)
+	}
+	if err := r.store.Delete(ctx, keys...); err != nil {
+		return fmt.Errorf("delete data of %s: %w", ref, err)
+	}
+	return nil
+}

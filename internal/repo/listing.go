@@ -1,0 +1,194 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Listed is one recovery point as the listing knows it, from keys alone.
+type Listed struct {
+	Ref
+	Start     time.Time // from the id, second precision
+	Held      bool
+	Condemned bool
+	// Problem is why the point can not be read; nil when it can, as far as was
+	// looked at. Such a point is never deleted, nor is anything of its source.
+	Problem error
+	// Key of the manifest, for messages about it.
+	Key string
+	// Manifest is filled by LoadManifests.
+	Manifest *Manifest
+}
+
+// Verified tells whether the point counts as good: committed points were
+// verified before they became visible, and stay so until condemned.
+func (l Listed) Verified() bool { return !l.Condemned && l.Problem == nil }
+
+// Filter of List. Empty fields match everything.
+type Filter struct{ Source, Kind string }
+
+func (f Filter) prefix() string {
+	if f.Source == "" {
+		return ""
+	}
+	p := escape(f.Source) + "/"
+	if f.Kind != "" {
+		p += escape(f.Kind) + "/"
+	}
+	return p
+}
+
+// List returns the committed points, newest first by start time. It reads keys
+// only: one LIST of the manifests and one each of the marks. A manifest key that
+// is not understood is returned with its Problem.
+func (r *Repository) List(ctx context.Context, f Filter) ([]Listed, error) {
+	holds, err := r.markStates(ctx, holdsPrefix, holdsPrefix+f.prefix())
+	if err != nil {
+		return nil, err
+	}
+	condemned, err := r.markStates(ctx, condemnedPrefix, condemnedPrefix+f.prefix())
+	if err != nil {
+		return nil, err
+	}
+	var points []Listed
+	for info, err := range r.store.List(ctx, manifestsPrefix+f.prefix()) {
+		if err != nil {
+			return nil, fmt.Errorf("list recovery points of %s: %w", r.URL(), err)
+		}
+		ref, err := parseManifestKey(info.Key)
+		if err == nil && info.Size == 0 {
+			continue // abandoned: fenced, never was a point
+		}
+		if f.Kind != "" && ref.Kind != f.Kind && err == nil {
+			continue
+		}
+		l := Listed{Ref: ref, Key: info.Key}
+		if err != nil {
+			l.Problem = fmt.Errorf("%w: %w; move it out of %s if it is not pgbackup's", ErrDamaged, err, manifestsPrefix)
+		} else {
+			l.Start, _ = ParseID(ref.ID)
+			l.Held = holds[ref.path()] == markHeld
+			l.Condemned = condemned[ref.path()] == markCondemned
+		}
+		points = append(points, l)
+	}
+	sortNewestFirst(points)
+	return points, nil
+}
+
+func sortNewestFirst(points []Listed) {
+	sort.SliceStable(points, func(i, j int) bool {
+		a, b := points[i], points[j]
+		if !a.Start.Equal(b.Start) {
+			return a.Start.After(b.Start)
+		}
+		if a.ID != b.ID {
+			return a.ID > b.ID
+		}
+		return a.Key < b.Key
+	})
+}
+
+// loaders is how many manifests are read at once.
+const loaders = 16
+
+// LoadManifests reads the manifest of every point. One that is damaged, of a
+// newer format or gone is reported in the point's Problem; an error is returned
+// only when reading itself is not possible (network, rights).
+func (r *Repository) LoadManifests(ctx context.Context, points []Listed) error {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	next := make(chan *Listed)
+	for range min(loaders, len(points)) {
+		wg.Go(func() {
+			for l := range next {
+				m, err := r.Manifest(ctx, l.Ref)
+				switch {
+				case err == nil:
+					l.Manifest = m
+				case errors.Is(err, ErrDamaged), errors.Is(err, ErrNewerFormat), errors.Is(err, ErrNotFound):
+					l.Problem = err
+				default:
+					mu.Lock()
+					failed = err
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for i := range points {
+		if points[i].Problem == nil && ctx.Err() == nil {
+			next <- &points[i]
+		}
+	}
+	close(next)
+	wg.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return failed
+}
+
+// Find returns the committed point that name means: "latest", an id, or the
+// beginning of one, among the points that the filter matches. latest passes
+// over condemned and unreadable points.
+func (r *Repository) Find(ctx context.Context, name string, f Filter) (Listed, error) {
+	points, err := r.List(ctx, f)
+	if err != nil {
+		return Listed{}, err
+	}
+	scope := ""
+	if f.Source != "" {
+		scope = " of source " + f.Source
+	}
+	if name == "latest" {
+		return r.latest(ctx, points, scope)
+	}
+	var found []Listed
+	for _, p := range points {
+		if p.ID == name || p.ID != "" && strings.HasPrefix(p.ID, name) || p.Ref.String() == name {
+			found = append(found, p)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Listed{}, fmt.Errorf("recovery point %q%s: %w; `pgbackup-runner list` shows what there is", name, scope, ErrNotFound)
+	case 1:
+		return found[0], found[0].Problem
+	}
+	return Listed{}, fmt.Errorf("recovery point %q%s is %w: %s and %s begin like that", name, scope, ErrAmbiguous, found[0].Ref, found[1].Ref)
+}
+
+func (r *Repository) latest(ctx context.Context, points []Listed, scope string) (Listed, error) {
+	sources := map[string]bool{}
+	for _, p := range points {
+		sources[p.Source] = true
+	}
+	if len(sources) > 1 {
+		names := make([]string, 0, len(sources))
+		for s := range sources {
+			names = append(names, s)
+		}
+		sort.Strings(names)
+		return Listed{}, fmt.Errorf("latest is %w: there are %d sources (%s); say which with --source", ErrAmbiguous, len(sources), strings.Join(names, ", "))
+	}
+	for i := range points {
+		if !points[i].Verified() {
+			continue
+		}
+		if err := r.LoadManifests(ctx, points[i:i+1]); err != nil {
+			return Listed{}, err
+		}
+		if points[i].Problem == nil {
+			return points[i], nil
+		}
+		r.log.Warn("the newest recovery point can not be read, taking the one before it", "point", points[i].Ref.String(), "error", points[i].Problem)
+	}
+	return Listed{}, fmt.Errorf("no good recovery point%s: %w", scope, ErrNotFound)
+}

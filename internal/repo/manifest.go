@@ -1,0 +1,273 @@
+package repo
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/seal"
+)
+
+// ManifestFormat is the newest manifest format this program reads and writes.
+const ManifestFormat = 1
+
+// maxManifest bounds a manifest in bytes: long lists are objects of their own.
+const maxManifest = 16 << 20
+
+// Manifest is the commit marker of a recovery point and tells all about it.
+// Times are UTC. Unknown fields of a known format are ignored on reading and
+// are never rewritten, so nothing is lost.
+type Manifest struct {
+	Format     int       `json:"format"`
+	ID         string    `json:"id"`
+	Repository string    `json:"repository"`
+	Source     string    `json:"source"`
+	Kind       string    `json:"kind"`
+	Parent     string    `json:"parent,omitempty"`
+	Start      time.Time `json:"start"` // runner's clock; the second equals the id's
+	End        time.Time `json:"end"`
+
+	Server       Server       `json:"server"`
+	Tool         string       `json:"tool"`   // what dumped, e.g. "pg_dump 15.18"
+	Runner       string       `json:"runner"` // version of pgbackup-runner
+	Verification Verification `json:"verification"`
+	Objects      []Object     `json:"objects"`
+	Seal         *SealHeader  `json:"seal,omitempty"`
+	Totals       Totals       `json:"totals"`
+	Skipped      []Skipped    `json:"skipped,omitempty"`
+	Selection    *Selection   `json:"selection,omitempty"`
+
+	Policy         string `json:"policy,omitempty"`
+	PolicyRevision int    `json:"policy_revision,omitempty"`
+	Job            string `json:"job,omitempty"`
+
+	// Durations of each step in seconds.
+	Durations map[string]float64 `json:"durations,omitempty"`
+}
+
+// Server is the PostgreSQL server that was read.
+type Server struct {
+	Version          string    `json:"version"` // "15.18 (Debian …)"
+	Major            int       `json:"major"`
+	SystemIdentifier string    `json:"system_identifier,omitempty"`
+	Database         string    `json:"database,omitempty"`
+	Encoding         string    `json:"encoding,omitempty"`
+	Collate          string    `json:"collate,omitempty"`
+	Ctype            string    `json:"ctype,omitempty"`
+	LocaleProvider   string    `json:"locale_provider,omitempty"`
+	Locale           string    `json:"locale,omitempty"`
+	InRecovery       bool      `json:"in_recovery,omitempty"` // a standby was read
+	Clock            time.Time `json:"clock"`                 // server's clock at start
+	LSN              string    `json:"lsn,omitempty"`
+	Timeline         uint32    `json:"timeline,omitempty"`
+}
+
+// Verification says how far a point was verified before it became visible, and
+// claims nothing beyond it.
+type Verification struct {
+	// Level is "streamed" (parsed and hashed while streaming) or "stored" (our
+	// own compressed and sealed output was decoded again in line as well).
+	Level string `json:"level"`
+	// Archive: our reader followed the archive to its end, every data entry of
+	// its table of contents was seen exactly once and nothing followed.
+	Archive bool `json:"archive"`
+	// Reference is the tool that also read the whole archive ("pg_restore 15.18").
+	Reference string `json:"reference,omitempty"`
+	// StoreChecksum is the store's own checksum that agreed with ours on every
+	// object ("crc64nvme"), or "" where the store reports none.
+	StoreChecksum string `json:"store_checksum,omitempty"`
+}
+
+// Object is one stored data object.
+type Object struct {
+	Name        string `json:"name"`   // below the point's data prefix: "archive.0000"
+	Stream      string `json:"stream"` // "archive", "index", "tables", "globals"
+	Ordinal     uint32 `json:"ordinal"`
+	Chunks      uint32 `json:"chunks"`
+	Size        int64  `json:"size"`       // stored bytes
+	PlainSize   int64  `json:"plain_size"` // bytes before compression
+	SHA256      string `json:"sha256"`     // of the stored bytes, hex
+	PlainSHA256 string `json:"plain_sha256"`
+	VersionID   string `json:"version_id,omitempty"`
+	Compression string `json:"compression"` // "zstd"
+}
+
+// SealHeader tells how a sealed point is opened.
+type SealHeader struct {
+	Algorithm     string `json:"algorithm"`      // "AES-256-GCM"
+	RepositoryKey string `json:"repository_key"` // fingerprint
+	PointKey      []byte `json:"point_key"`      // wrapped by the repository key
+}
+
+// Totals of the contents, from the dump stream itself (V2).
+type Totals struct {
+	Tables       int64 `json:"tables"`
+	Rows         int64 `json:"rows"`
+	Bytes        int64 `json:"bytes"` // of table data, as COPY text
+	LargeObjects int64 `json:"large_objects"`
+}
+
+// Skipped is something the backup does not hold, and why.
+type Skipped struct {
+	What string `json:"what"`
+	Why  string `json:"why"`
+}
+
+// Selection repeats what was asked to be included and left out.
+type Selection struct {
+	IncludeTables  []string `json:"include_tables,omitempty"`
+	ExcludeTables  []string `json:"exclude_tables,omitempty"`
+	IncludeSchemas []string `json:"include_schemas,omitempty"`
+	ExcludeSchemas []string `json:"exclude_schemas,omitempty"`
+}
+
+// Ref of the point the manifest commits.
+func (m *Manifest) Ref() Ref { return Ref{Source: m.Source, Kind: m.Kind, ID: m.ID, Parent: m.Parent} }
+
+// StoredSize is the sum of all stored objects in bytes.
+func (m *Manifest) StoredSize() int64 {
+	var n int64
+	for _, o := range m.Objects {
+		n += o.Size
+	}
+	return n
+}
+
+// PlainSize is the size in bytes of a stream before compression, such as the
+// archive that `cat` writes.
+func (m *Manifest) PlainSize(stream string) int64 {
+	var n int64
+	for _, o := range m.Stream(stream) {
+		n += o.PlainSize
+	}
+	return n
+}
+
+// Stream returns the objects of a stream in order.
+func (m *Manifest) Stream(name string) []Object {
+	var objects []Object
+	for _, o := range m.Objects {
+		if o.Stream == name {
+			objects = append(objects, o)
+		}
+	}
+	return objects
+}
+
+// envelope is a manifest as stored: the document's exact bytes beside their
+// HMAC, so that authenticating needs no canonical form.
+type envelope struct {
+	Manifest json.RawMessage `json:"manifest"`
+	HMAC     []byte          `json:"hmac,omitempty"`
+}
+
+func encodeManifest(m *Manifest, key *seal.RepositoryKey) ([]byte, error) {
+	doc, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode manifest %s: %w", m.Ref(), err)
+	}
+	env := envelope{Manifest: doc}
+	if key != nil {
+		env.HMAC = key.MAC(m.Ref().ManifestKey(), doc)
+	}
+	return json.Marshal(env)
+}
+
+// decodeManifest reads a stored manifest of ref. key is nil when the repository
+// is not sealed, or when the caller has no key: then keyless reading says so.
+func decodeManifest(data []byte, ref Ref, repository string, sealed bool, key *seal.RepositoryKey) (*Manifest, error) {
+	name := ref.ManifestKey()
+	damaged := func(err error) error {
+		return fmt.Errorf("manifest %s: %w: %w", name, ErrDamaged, err)
+	}
+	var env envelope
+	if err := decodeOne(data, &env); err != nil {
+		return nil, damaged(err)
+	}
+	if len(env.Manifest) == 0 {
+		return nil, damaged(fmt.Errorf("it has no manifest in it"))
+	}
+	var head struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(env.Manifest, &head); err != nil {
+		return nil, damaged(err)
+	}
+	if head.Format > ManifestFormat {
+		return nil, fmt.Errorf("manifest %s: %w: format %d, this pgbackup reads up to %d; use a newer pgbackup-runner", name, ErrNewerFormat, head.Format, ManifestFormat)
+	}
+	if sealed && key != nil {
+		if err := key.CheckMAC(name, env.Manifest, env.HMAC); err != nil {
+			return nil, fmt.Errorf("manifest %s: %w: %w", name, ErrDamaged, err)
+		}
+	}
+	m := &Manifest{}
+	if err := json.Unmarshal(env.Manifest, m); err != nil {
+		return nil, damaged(err)
+	}
+	if err := m.check(ref, repository, sealed); err != nil {
+		return nil, damaged(err)
+	}
+	return m, nil
+}
+
+// check compares what the manifest says with where it was found, and bounds
+// what a reader will trust.
+func (m *Manifest) check(ref Ref, repository string, sealed bool) error {
+	start, err := ParseID(ref.ID)
+	if err != nil {
+		return err
+	}
+	switch {
+	case m.Format < 1:
+		return fmt.Errorf("it has no format")
+	case m.ID != ref.ID || m.Source != ref.Source || m.Kind != ref.Kind || m.Parent != ref.Parent:
+		return fmt.Errorf("it says it is of %s: it was moved or edited", m.Ref())
+	case m.Repository != repository:
+		return fmt.Errorf("it belongs to repository %q", m.Repository)
+	case !m.Start.UTC().Truncate(time.Second).Equal(start):
+		return fmt.Errorf("it says it started at %s, its id says %s", m.Start.UTC().Format(time.RFC3339), start.Format(time.RFC3339))
+	case sealed != (m.Seal != nil):
+		return fmt.Errorf("whether it is sealed does not agree with repository.json")
+	case len(m.Objects) == 0:
+		return fmt.Errorf("it names no objects")
+	}
+	names, ordinals := map[string]bool{}, map[uint32]bool{}
+	for _, o := range m.Objects {
+		if !validObjectName(o.Name) || names[o.Name] || ordinals[o.Ordinal] {
+			return fmt.Errorf("its object %q is not a valid name or stands twice", o.Name)
+		}
+		if o.Size < 0 || o.PlainSize < 0 || o.Chunks == 0 {
+			return fmt.Errorf("its object %q has an impossible size", o.Name)
+		}
+		names[o.Name], ordinals[o.Ordinal] = true, true
+	}
+	return nil
+}
+
+// validObjectName keeps a hostile manifest from naming objects elsewhere.
+func validObjectName(name string) bool {
+	if name == "" || len(name) > 64 {
+		return false
+	}
+	for _, c := range []byte(name) {
+		ok := c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '.' || c == '-'
+		if !ok {
+			return false
+		}
+	}
+	return name[0] != '.'
+}
+
+// decodeOne decodes exactly one JSON value.
+func decodeOne(data []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if err := dec.Decode(into); err != nil {
+		return err
+	}
+	if dec.More() {
+		return fmt.Errorf("something follows the document at byte %d", dec.InputOffset())
+	}
+	return nil
+}

@@ -1,0 +1,266 @@
+package repo
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/seal"
+)
+
+// StreamWriter turns plain chunks into stored objects: compress and seal on
+// several workers, then hash and upload in order. All queues are bounded.
+//
+//	Add ─┬─> worker ─┐
+//	     ├─> worker ─┴─> sequencer ─> object writer ─> parts in flight
+//	     └─> plain SHA-256
+type StreamWriter struct {
+	point *PointWriter
+	name  string
+	ctx   context.Context
+	fail  context.CancelCauseFunc
+
+	jobs   chan *encodeJob // to the workers
+	inLine chan *encodeJob // the same jobs in order, to the sequencer
+	plain  chan hashJob
+	wg     sync.WaitGroup
+
+	// of Add: where the next chunk goes
+	object  uint32 // ordinal within the point of the open object
+	chunk   uint32 // ordinal of the next chunk; 0 = no object is open
+	objects int
+
+	// of the sequencer and the hasher; others read them once those have ended
+	chunks   []Chunk
+	finished []Object
+	sums     []string // plain SHA-256 of each object
+
+	Plain  atomic.Int64 // plain bytes taken so far
+	Stored atomic.Int64 // bytes given to the store so far
+}
+
+type encodeJob struct {
+	buf  *Buffer
+	size int
+	pos  seal.Position
+	row  bool
+	out  []byte
+	done chan error
+}
+
+type hashJob struct {
+	buf  *Buffer
+	last bool
+}
+
+// Stream begins a stream of the point. ctx ends it; so does the first error.
+// workers is how many chunks are compressed at once.
+func (p *PointWriter) Stream(ctx context.Context, name string, workers int) *StreamWriter {
+	s := &StreamWriter{point: p, name: name}
+	s.ctx, s.fail = context.WithCancelCause(ctx)
+	s.jobs = make(chan *encodeJob, workers)
+	s.inLine = make(chan *encodeJob, workers)
+	s.plain = make(chan hashJob, workers+1)
+	outs := make(chan []byte, workers+1) // frames: bounded like the chunks
+	for range workers + 1 {
+		outs <- nil
+	}
+	for range workers {
+		s.wg.Go(func() { s.work(outs) })
+	}
+	s.wg.Go(func() { s.sequence(outs) })
+	s.wg.Go(s.hashPlain)
+	return s
+}
+
+// Buffer waits for a free buffer to fill.
+func (s *StreamWriter) Buffer() (*Buffer, error) { return take(s.ctx, s.point.pool) }
+
+// Add takes over b, the next plain bytes of the stream. row says that they
+// begin a row of an archive's table data.
+func (s *StreamWriter) Add(b *Buffer, row bool) error { return s.add(b, row, false) }
+
+func (s *StreamWriter) add(b *Buffer, row, last bool) error {
+	if s.chunk == 0 {
+		s.object = s.point.ordinal()
+		s.objects++
+	}
+	pos := seal.Position{Object: s.object, Chunk: s.chunk, Last: last || s.chunk == chunksPerObject-1}
+	s.chunk++
+	if pos.Last {
+		s.chunk = 0
+	}
+	s.Plain.Add(int64(len(b.Bytes)))
+	b.Retain() // for the hash; ours goes to the worker
+	job := &encodeJob{buf: b, size: len(b.Bytes), pos: pos, row: row, done: make(chan error, 1)}
+	select {
+	case s.plain <- hashJob{b, pos.Last}:
+	case <-s.ctx.Done():
+		b.Release()
+		b.Release()
+		return context.Cause(s.ctx)
+	}
+	select {
+	case s.inLine <- job:
+	case <-s.ctx.Done():
+		b.Release()
+		return context.Cause(s.ctx)
+	}
+	select {
+	case s.jobs <- job:
+		return nil
+	case <-s.ctx.Done():
+		b.Release()
+		return context.Cause(s.ctx)
+	}
+}
+
+// Write adds data of any size: for the small streams that are made in memory.
+func (s *StreamWriter) Write(data []byte) (int, error) {
+	total := len(data)
+	for len(data) > 0 {
+		b, err := s.Buffer()
+		if err != nil {
+			return total - len(data), err
+		}
+		n := min(len(data), ChunkSize)
+		b.Bytes = append(b.Bytes[:0], data[:n]...)
+		if err := s.Add(b, false); err != nil {
+			return total - len(data), err
+		}
+		data = data[n:]
+	}
+	return total, nil
+}
+
+// Close ends the stream, waits until everything is stored and verified against
+// the store's checksum, and returns where the chunks lie.
+func (s *StreamWriter) Close() ([]Chunk, error) {
+	err := s.finish()
+	close(s.plain)
+	close(s.jobs)
+	close(s.inLine)
+	s.wg.Wait()
+	if err == nil {
+		err = context.Cause(s.ctx)
+	}
+	s.fail(nil)
+	if err != nil {
+		return nil, fmt.Errorf("store %s of %s: %w", s.name, s.point.ref, err)
+	}
+	for i := range s.finished {
+		s.finished[i].PlainSHA256 = s.sums[i]
+	}
+	s.point.addObjects(s.finished)
+	return s.chunks, nil
+}
+
+// finish marks the end: an empty last chunk, unless an object just ended.
+func (s *StreamWriter) finish() error {
+	if s.chunk == 0 && s.objects > 0 {
+		return nil
+	}
+	b, err := s.Buffer()
+	if err != nil {
+		return err
+	}
+	return s.add(b, false, true)
+}
+
+// Fail stops the stream with a cause of the caller's; Close then returns it.
+func (s *StreamWriter) Fail(cause error) { s.fail(cause) }
+
+// Done is closed when the stream failed or ended.
+func (s *StreamWriter) Done() <-chan struct{} { return s.ctx.Done() }
+
+func (s *StreamWriter) work(outs chan []byte) {
+	enc := s.point.codec.newEncoder()
+	defer enc.Close()
+	var check *checker
+	if s.point.opts.VerifyStored {
+		check = newChecker(s.point.codec)
+		defer check.close()
+	}
+	for job := range s.jobs {
+		var out []byte
+		select {
+		case out = <-outs:
+		case <-s.ctx.Done():
+			job.buf.Release()
+			job.done <- context.Cause(s.ctx)
+			continue
+		}
+		job.out = s.point.codec.encode(enc, out, job.buf.Bytes, job.pos)
+		var err error
+		if check != nil {
+			err = check.check(job.out, job.buf.Bytes, job.pos)
+		}
+		job.buf.Release()
+		job.done <- err
+	}
+}
+
+func (s *StreamWriter) sequence(outs chan []byte) {
+	var w *objectWriter
+	defer func() {
+		if w != nil {
+			w.abort()
+		}
+	}()
+	var from int64
+	for job := range s.inLine {
+		if s.ctx.Err() != nil {
+			continue
+		}
+		var err error
+		select {
+		case err = <-job.done:
+		case <-s.ctx.Done():
+			continue
+		}
+		if err != nil {
+			s.fail(err)
+			continue
+		}
+		if w == nil {
+			w = s.point.newObject(s.ctx, s.name, len(s.finished), job.pos.Object)
+		}
+		s.chunks = append(s.chunks, Chunk{Object: job.pos.Object, Number: job.pos.Chunk,
+			Offset: w.size, Stored: int64(len(job.out)), From: from, Plain: int64(job.size), Row: job.row})
+		from += int64(job.size)
+		if err := w.write(job.out, int64(job.size)); err != nil {
+			s.fail(err)
+			continue
+		}
+		s.Stored.Add(int64(len(job.out)))
+		outs <- job.out
+		if !job.pos.Last {
+			continue
+		}
+		object, err := w.complete()
+		w = nil
+		if err != nil {
+			s.fail(err)
+			continue
+		}
+		s.finished = append(s.finished, object)
+	}
+}
+
+func (s *StreamWriter) hashPlain() {
+	var h hash.Hash = sha256.New()
+	for job := range s.plain {
+		if s.ctx.Err() == nil {
+			h.Write(job.buf.Bytes)
+		}
+		job.buf.Release()
+		if job.last {
+			s.sums = append(s.sums, hex.EncodeToString(h.Sum(nil)))
+			h.Reset()
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package seal
+
+import (
+	"context"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+)
+
+// Wrapper is the outer key: it wraps and unwraps the repository key. A local
+// 256-bit key is one (Local); a key that never leaves a key service is another.
+// what is bound into the result and must be the same on Unwrap.
+type Wrapper interface {
+	// Method names the kind of wrapper in keys/<n>.json, such as "local".
+	Method() string
+	// KeyID names the outer key without telling anything about it.
+	KeyID() string
+	Wrap(ctx context.Context, plain []byte, what string) ([]byte, error)
+	// Unwrap fails with ErrWrongKey when the outer key is another one.
+	Unwrap(ctx context.Context, wrapped []byte, what string) ([]byte, error)
+}
+
+// Local is a Wrapper made of a 256-bit key that the user keeps.
+type Local struct{ Key Key }
+
+// Method implements Wrapper.
+func (Local) Method() string { return "local" }
+
+// KeyID implements Wrapper.
+func (l Local) KeyID() string { return l.Key.Fingerprint() }
+
+// Wrap implements Wrapper.
+func (l Local) Wrap(_ context.Context, plain []byte, what string) ([]byte, error) {
+	return wrap(l.Key.aead("pgbackup outer wrap v1"), plain, what), nil
+}
+
+// Unwrap implements Wrapper.
+func (l Local) Unwrap(_ context.Context, wrapped []byte, what string) ([]byte, error) {
+	plain, err := unwrap(l.Key.aead("pgbackup outer wrap v1"), wrapped, what)
+	if err != nil {
+		return nil, fmt.Errorf("unwrap %s with key %s: %w", what, l.KeyID(), err)
+	}
+	return plain, nil
+}
+
+// RepositoryKey wraps point keys and authenticates manifests.
+type RepositoryKey struct {
+	key Key
+}
+
+// NewRepositoryKey draws one.
+func NewRepositoryKey() *RepositoryKey { return &RepositoryKey{key: NewKey()} }
+
+// WrapWith returns the repository key wrapped by the outer key, bound to the
+// repository's id.
+func (r *RepositoryKey) WrapWith(ctx context.Context, w Wrapper, repository string) ([]byte, error) {
+	return w.Wrap(ctx, r.key.b[:], "repository key of "+repository)
+}
+
+// UnwrapRepositoryKey is the reverse of WrapWith.
+func UnwrapRepositoryKey(ctx context.Context, w Wrapper, wrapped []byte, repository string) (*RepositoryKey, error) {
+	plain, err := w.Unwrap(ctx, wrapped, "repository key of "+repository)
+	if err != nil {
+		return nil, err
+	}
+	r := &RepositoryKey{}
+	if len(plain) != KeySize {
+		return nil, fmt.Errorf("repository key of %s: %w", repository, ErrKeySize)
+	}
+	copy(r.key.b[:], plain)
+	return r, nil
+}
+
+// ID names the repository key in manifests.
+func (r *RepositoryKey) ID() string { return r.key.Fingerprint() }
+
+// NewPointKey draws the key of a new recovery point and returns it with its
+// wrapped form for the manifest. scope is the parts that name the point.
+func (r *RepositoryKey) NewPointKey(scope ...string) (*PointKey, []byte) {
+	k := NewKey()
+	wrapped := wrap(r.key.aead("pgbackup point wrap v1"), k.b[:], join(scope))
+	return newPointKey(k, scope), wrapped
+}
+
+// OpenPointKey unwraps a point key from a manifest; ErrWrongKey when it was
+// wrapped by another repository key or for another point.
+func (r *RepositoryKey) OpenPointKey(wrapped []byte, scope ...string) (*PointKey, error) {
+	plain, err := unwrap(r.key.aead("pgbackup point wrap v1"), wrapped, join(scope))
+	if err != nil {
+		return nil, fmt.Errorf("unwrap key of recovery point %s: %w", strings.Join(scope, "/"), err)
+	}
+	var k Key
+	if copy(k.b[:], plain) != KeySize {
+		return nil, fmt.Errorf("key of recovery point %s: %w", strings.Join(scope, "/"), ErrKeySize)
+	}
+	return newPointKey(k, scope), nil
+}
+
+// MAC authenticates a manifest's bytes as those of the object called name.
+func (r *RepositoryKey) MAC(name string, data []byte) []byte {
+	m := hmac.New(sha256.New, r.key.derive("pgbackup manifest mac v1", KeySize))
+	m.Write([]byte(join([]string{name})))
+	m.Write(data)
+	return m.Sum(nil)
+}
+
+// CheckMAC fails with ErrEdited when mac is not that of data under name.
+func (r *RepositoryKey) CheckMAC(name string, data, mac []byte) error {
+	if !hmac.Equal(mac, r.MAC(name, data)) {
+		return fmt.Errorf("%w: its HMAC does not match", ErrEdited)
+	}
+	return nil
+}
+
+func wrap(a cipher.AEAD, plain []byte, what string) []byte {
+	nonce := make([]byte, a.NonceSize(), a.NonceSize()+len(plain)+a.Overhead())
+	rand.Read(nonce) // one of few: random nonces are safe far beyond this number
+	return a.Seal(nonce, nonce, plain, []byte(what))
+}
+
+func unwrap(a cipher.AEAD, wrapped []byte, what string) ([]byte, error) {
+	if len(wrapped) < a.NonceSize() {
+		return nil, fmt.Errorf("%w: the wrapped key is cut short", ErrDamaged)
+	}
+	plain, err := a.Open(nil, wrapped[:a.NonceSize()], wrapped[a.NonceSize():], []byte(what))
+	if err != nil {
+		return nil, ErrWrongKey
+	}
+	return plain, nil
+}
+
+// join makes one unambiguous string of parts: no two lists share one.
+func join(parts []string) string {
+	var b strings.Builder
+	for _, p := range parts {
+		fmt.Fprintf(&b, "%d:%s,", len(p), p)
+	}
+	return b.String()
+}
