@@ -20,7 +20,8 @@ import (
 //	 5  3  zero
 //	 8  4  ordinal of the object within the point   (big endian, as all)
 //	12  4  ordinal of the chunk within the object
-//	16  8  tag of the point: the first bytes of SHA-256(repository id "/" point)
+//	16  8  tag of the point: the first bytes of
+//	       SHA-256(repository id "/" <source>/<kind>/<id> as in its keys)
 //	24  4  bytes before compression
 //	28  4  bytes of the payload that follows
 //	32     payload: one zstd frame with its checksum, sealed where flag 2 is set
@@ -34,13 +35,15 @@ const (
 	flagLast    = 1
 	flagSealed  = 2
 
-	// ChunkSize is the most plain bytes in one chunk.
-	ChunkSize = 16 << 20
+	// ChunkSize is the most plain bytes in one chunk. A chunk in work needs room
+	// for its plain and its stored form, several are in work at once, and all of
+	// it together stays well below 128 MiB.
+	ChunkSize = 8 << 20
 	// maxPayload bounds what a reader allocates on a header's word.
 	maxPayload = ChunkSize + ChunkSize/128 + 4096
 
 	// chunksPerObject keeps an object below 32 GiB even when nothing compresses.
-	chunksPerObject = 2000
+	chunksPerObject = 4000
 )
 
 // What can be wrong with a chunk, each with its own words. All are ErrDamaged.
@@ -60,7 +63,7 @@ type codec struct {
 
 func newCodec(repository string, ref Ref, key *seal.PointKey) *codec {
 	c := &codec{key: key, level: zstd.SpeedFastest}
-	sum := sha256.Sum256([]byte(repository + "/" + ref.String()))
+	sum := sha256.Sum256([]byte(repository + "/" + ref.path()))
 	copy(c.tag[:], sum[:])
 	return c
 }

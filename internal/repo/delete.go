@@ -28,17 +28,18 @@ type Tombstone struct {
 
 func (r Ref) tombstoneKey() string { return tombstonesPrefix + r.path() + ".json" }
 
+// ErrHeld: a point that is held is not deleted.
+var ErrHeld = errors.New("it is held")
+
 // Delete removes a point: tombstone, then the manifest (from here on there is
 // no point), then the data. A run that dies in between is finished by the next
 // Sweep. The caller holds the source's lease and has decided with reasons; a
-// hold that came meanwhile is honoured.
+// hold that came meanwhile is honoured: Delete writes the tombstone and then
+// looks for holds, Hold writes its mark and then looks for a tombstone, so at
+// least one of two that meet sees the other.
 func (r *Repository) Delete(ctx context.Context, ref Ref, t Tombstone) error {
-	held, err := r.Held(ctx, ref)
-	if err != nil {
+	if err := r.refuseHeld(ctx, ref); err != nil {
 		return err
-	}
-	if held {
-		return fmt.Errorf("delete %s: it is held", ref)
 	}
 	start, err := ParseID(ref.ID)
 	if err != nil {
@@ -48,10 +49,25 @@ func (r *Repository) Delete(ctx context.Context, ref Ref, t Tombstone) error {
 	if err := r.putOnce(ctx, ref.tombstoneKey(), t); err != nil && !errors.Is(err, objstore.ErrPrecondition) {
 		return fmt.Errorf("delete %s: write tombstone: %w", ref, err)
 	}
+	if err := r.refuseHeld(ctx, ref); err != nil {
+		// Nothing was removed, and the tombstone must not say otherwise.
+		return errors.Join(err, r.store.Delete(context.WithoutCancel(ctx), ref.tombstoneKey()))
+	}
 	if err := r.store.Delete(ctx, ref.ManifestKey()); err != nil {
 		return fmt.Errorf("delete %s: %w", ref, err)
 	}
 	return r.deleteData(ctx, ref)
+}
+
+func (r *Repository) refuseHeld(ctx context.Context, ref Ref) error {
+	held, err := r.Held(ctx, ref)
+	if err == nil && held {
+		err = ErrHeld
+	}
+	if err != nil {
+		return fmt.Errorf("delete %s: %w", ref, err)
+	}
+	return nil
 }
 
 // deleteData removes a point's data objects and unfinished uploads.

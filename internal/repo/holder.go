@@ -2,10 +2,13 @@ package repo
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Holder is who holds a lease, told so that a later run on the same host can
@@ -57,12 +60,26 @@ func (h Holder) state(me Holder) holderState {
 		return unknown
 	case h.PIDs == "" || h.PIDs != me.PIDs:
 		return unknown
-	case h.Started != "" && processStart(h.PID) == h.Started:
-		return running
-	case h.Started != "":
-		return gone
+	case h.Started == "":
+		return unknown
 	}
-	return unknown
+	switch started := processStart(h.PID); {
+	case started == h.Started:
+		return running
+	case started == "" && hidden(h.PID):
+		return unknown
+	}
+	return gone
+}
+
+// hidden tells whether a process is there although /proc does not show it: with
+// hidepid, those of other users are not shown.
+func hidden(pid int) bool {
+	if _, err := os.Stat("/proc/" + strconv.Itoa(pid)); err == nil {
+		return false // seen: a zombie
+	}
+	p, err := os.FindProcess(pid)
+	return err == nil && errors.Is(p.Signal(syscall.Signal(0)), fs.ErrPermission)
 }
 
 // processStart returns when a process started, in clock ticks since boot; "" if

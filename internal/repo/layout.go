@@ -76,20 +76,24 @@ type Ref struct {
 
 func (r Ref) String() string { return r.Source + "/" + r.Kind + "/" + r.ID }
 
-// path is what the keys of a point share: <source>/<kind>/<id>.
+// path is what the keys of a point's marks share: <source>/<kind>/<id>.
 func (r Ref) path() string { return escape(r.Source) + "/" + escape(r.Kind) + "/" + r.ID }
 
 // ManifestKey is the key of the point's commit marker.
-func (r Ref) ManifestKey() string {
-	key := manifestsPrefix + r.path()
-	if r.Parent != "" {
-		key += "~" + r.Parent
-	}
-	return key + ".json"
-}
+func (r Ref) ManifestKey() string { return manifestsPrefix + r.familyPath() + ".json" }
 
-// DataPrefix is what the keys of the point's data objects begin with.
-func (r Ref) DataPrefix() string { return pointsPrefix + r.path() + "/" }
+// DataPrefix is what the keys of the point's data objects begin with. It names
+// the parent as the manifest's key does: whoever finds data without a manifest
+// must know the exact key at which to fence it off.
+func (r Ref) DataPrefix() string { return pointsPrefix + r.familyPath() + "/" }
+
+// familyPath is path with the parent: <source>/<kind>/<id>[~<parent>].
+func (r Ref) familyPath() string {
+	if r.Parent == "" {
+		return r.path()
+	}
+	return r.path() + "~" + r.Parent
+}
 
 // parseManifestKey is the reverse of ManifestKey.
 func parseManifestKey(key string) (Ref, error) {

@@ -3,11 +3,11 @@ package repo
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
@@ -48,6 +48,7 @@ type Lease struct {
 	ctx  context.Context
 	lost context.CancelCauseFunc
 	stop chan struct{}
+	once sync.Once // of Release
 	done sync.WaitGroup
 
 	mu   sync.Mutex
@@ -84,100 +85,33 @@ func (r *Repository) TakeLease(ctx context.Context, source string, opts LeaseOpt
 	now := time.Now()
 	opts.Self.Nonce = rand.Text()
 	l.doc = leaseDocument{Format: 1, Holder: opts.Self, What: opts.What, Taken: now.UTC(), Renewed: now.UTC()}
+	if err := CheckSource(source); err != nil {
+		return nil, nil, err
+	}
 	if err := l.take(ctx, source, opts.NoWait); err != nil {
 		return nil, nil, err
 	}
 	l.ctx, l.lost = context.WithCancelCause(ctx)
-	l.done.Go(l.renew)
+	l.done.Go(l.hold)
 	return l, l.ctx, nil
 }
 
-func (l *Lease) take(ctx context.Context, source string, noWait bool) error {
-	var watched string // the ETag of the present holder, unchanged since watching
-	var since time.Time
-	for {
-		err := l.write(ctx, objstore.Condition{IfAbsent: true})
-		if err == nil || !errors.Is(err, objstore.ErrPrecondition) {
-			return l.wrap("take", err)
+// hold renews the lease until it is released, lost, or its work ended. After a
+// failure it asks again soon. A TTL after the last renewal that is known to have
+// succeeded others may take over, so the work is stopped to the moment, by a
+// timer of its own: a store that hangs must not hold that up.
+func (l *Lease) hold() {
+	var trouble atomic.Pointer[error]
+	tooLate := func() {
+		err := fmt.Errorf("%w: it was not renewed for %s", ErrLeaseLost, l.ttl)
+		if last := trouble.Load(); last != nil {
+			err = fmt.Errorf("%w: %w", err, *last)
 		}
-		current, etag, err := l.read(ctx)
-		if errors.Is(err, objstore.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return l.wrap("read", err)
-		}
-		locked := &LockedError{Source: source, Holder: current.Holder, What: current.What, Since: current.Taken}
-		if etag != watched {
-			if watched != "" && !current.Released {
-				return locked // it was renewed before our eyes: alive
-			}
-			watched, since = etag, time.Now()
-		}
-		state := current.Holder.state(l.doc.Holder)
-		switch {
-		case current.Released, state == gone, time.Since(since) >= l.ttl:
-			err := l.write(ctx, objstore.Condition{IfMatch: etag})
-			if errors.Is(err, objstore.ErrPrecondition) {
-				continue // somebody else was faster: look again
-			}
-			if err == nil && !current.Released {
-				l.log.Warn("took over the lease of a run that died", "source", source, "holder", current.Holder.String(), "since", current.Taken)
-			}
-			return l.wrap("take", err)
-		case state == running, noWait:
-			return locked
-		}
-		if err := pause(ctx, min(l.ttl/12, 5*time.Second)); err != nil {
-			return err
-		}
+		l.lost(err)
 	}
-}
-
-func (l *Lease) wrap(verb string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s lease %s of %s: %w", verb, l.key, l.repo.URL(), err)
-}
-
-func (l *Lease) read(ctx context.Context) (leaseDocument, string, error) {
-	body, info, err := l.repo.store.Get(ctx, l.key, objstore.GetOptions{})
-	if err != nil {
-		return leaseDocument{}, "", err
-	}
-	defer body.Close()
-	var doc leaseDocument
-	if err := json.NewDecoder(body).Decode(&doc); err != nil {
-		// A lease nobody can read belongs to nobody we can ask: it is waited
-		// for like one of another host.
-		doc = leaseDocument{What: "run with an unreadable lease", Holder: Holder{Host: "an unknown host"}, Taken: info.Modified}
-	}
-	return doc, info.ETag, nil
-}
-
-// write stores the document under the condition. After an unclear answer the
-// lease is read back: what we find is what is.
-func (l *Lease) write(ctx context.Context, c objstore.Condition) error {
-	begun := time.Now()
-	data, err := json.Marshal(l.doc)
-	if err != nil {
-		return err
-	}
-	info, err := l.repo.store.Put(ctx, l.key, data, objstore.PutOptions{Condition: c, ContentType: "application/json"})
-	if err != nil {
-		current, etag, readErr := l.read(ctx)
-		if readErr != nil || current.Holder != l.doc.Holder || current.Renewals != l.doc.Renewals || current.Released != l.doc.Released {
-			return err
-		}
-		info.ETag = etag
-	}
-	l.etag, l.seen = info.ETag, begun
-	return nil
-}
-
-func (l *Lease) renew() {
-	tick := time.NewTicker(l.ttl / 3)
+	watchdog := time.AfterFunc(time.Until(l.expires()), tooLate)
+	defer watchdog.Stop()
+	tick := time.NewTimer(l.ttl / 3)
 	defer tick.Stop()
 	for {
 		select {
@@ -187,51 +121,66 @@ func (l *Lease) renew() {
 			return
 		case <-tick.C:
 		}
-		if err := l.renewOnce(); err != nil {
+		err := l.renew()
+		switch {
+		case err == nil:
+			watchdog.Reset(time.Until(l.expires()))
+			tick.Reset(l.ttl / 3)
+		case isTaken(err):
 			l.lost(fmt.Errorf("%w: %w", ErrLeaseLost, err))
 			return
+		default:
+			if l.ctx.Err() == nil {
+				l.log.Warn("the lease could not be renewed, trying again", "lease", l.key, "error", err)
+			}
+			trouble.Store(&err)
+			tick.Reset(l.ttl / 12)
 		}
 	}
 }
 
-// renewOnce returns an error only when the lease is gone, or may be: a store
-// that does not answer is asked again until the TTL is used up.
-func (l *Lease) renewOnce() error {
+// isTaken tells the errors that mean the lease is somebody else's now.
+func isTaken(err error) bool {
+	return errors.Is(err, objstore.ErrPrecondition) || errors.Is(err, objstore.ErrNotFound)
+}
+
+// expires is when others may take the lease over.
+func (l *Lease) expires() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ctx, cancel := context.WithDeadline(l.ctx, l.seen.Add(l.ttl))
+	return l.seen.Add(l.ttl)
+}
+
+func (l *Lease) renew() error {
+	ctx, cancel := context.WithDeadline(l.ctx, l.expires())
 	defer cancel()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.doc.Renewals++
 	l.doc.Renewed = time.Now().UTC()
-	err := l.write(ctx, objstore.Condition{IfMatch: l.etag})
-	switch {
-	case err == nil:
-		return nil
-	case l.ctx.Err() != nil:
-		return nil // ending anyway
-	case errors.Is(err, objstore.ErrPrecondition), errors.Is(err, objstore.ErrNotFound):
-		return l.wrap("renew", err)
-	case time.Since(l.seen) >= l.ttl:
-		return l.wrap("renew", fmt.Errorf("no answer for %s: %w", l.ttl, err))
-	}
-	l.log.Warn("the lease could not be renewed, trying again", "lease", l.key, "error", err)
-	return nil
+	return l.wrap("renew", l.replaceOwn(ctx))
 }
 
 // Release gives the lease back. It uses a context of its own, so that a run
-// that was interrupted still lets the next one in.
-func (l *Lease) Release() error {
-	close(l.stop)
-	l.lost(nil)
-	l.done.Wait()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
-	defer cancel()
-	l.doc.Released = true
-	err := l.write(ctx, objstore.Condition{IfMatch: l.etag})
-	if errors.Is(err, objstore.ErrPrecondition) {
-		return nil // no longer ours to give
-	}
-	return l.wrap("release", err)
+// that was interrupted still lets the next one in. Releasing again, or what was
+// lost, does nothing.
+func (l *Lease) Release() (err error) {
+	l.once.Do(func() {
+		close(l.stop)
+		l.lost(nil)
+		l.done.Wait()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), releaseTime)
+		defer cancel()
+		l.doc.Released = true
+		if err = l.replaceOwn(ctx); isTaken(err) {
+			err = nil // no longer ours to give
+		}
+		err = l.wrap("release", err)
+	})
+	return err
 }
+
+// releaseTime bounds how long a run that ends waits for the store.
+const releaseTime = 15 * time.Second

@@ -72,8 +72,8 @@ func (r *Repository) List(ctx context.Context, f Filter) ([]Listed, error) {
 			l.Problem = fmt.Errorf("%w: %w; move it out of %s if it is not pgbackup's", ErrDamaged, err, manifestsPrefix)
 		} else {
 			l.Start, _ = ParseID(ref.ID)
-			l.Held = holds[ref.path()] == markHeld
-			l.Condemned = condemned[ref.path()] == markCondemned
+			l.Held = holds[ref.path()].state == markHeld
+			l.Condemned = condemned[ref.path()].state == markCondemned
 		}
 		points = append(points, l)
 	}

@@ -2,7 +2,9 @@ package repo
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -57,6 +59,7 @@ type Server struct {
 	Ctype            string    `json:"ctype,omitempty"`
 	LocaleProvider   string    `json:"locale_provider,omitempty"`
 	Locale           string    `json:"locale,omitempty"`
+	ICURules         string    `json:"icu_rules,omitempty"`
 	InRecovery       bool      `json:"in_recovery,omitempty"` // a standby was read
 	Clock            time.Time `json:"clock"`                 // server's clock at start
 	LSN              string    `json:"lsn,omitempty"`
@@ -156,9 +159,11 @@ func (m *Manifest) Stream(name string) []Object {
 }
 
 // envelope is a manifest as stored: the document's exact bytes beside their
-// HMAC, so that authenticating needs no canonical form.
+// digests, so that checking needs no canonical form. SHA256 shows accidents to
+// everybody, HMAC (of sealed repositories) shows edits to those with the key.
 type envelope struct {
 	Manifest json.RawMessage `json:"manifest"`
+	SHA256   []byte          `json:"sha256"`
 	HMAC     []byte          `json:"hmac,omitempty"`
 }
 
@@ -167,11 +172,19 @@ func encodeManifest(m *Manifest, key *seal.RepositoryKey) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode manifest %s: %w", m.Ref(), err)
 	}
-	env := envelope{Manifest: doc}
+	sum := sha256.Sum256(doc)
+	env := envelope{Manifest: doc, SHA256: sum[:]}
 	if key != nil {
 		env.HMAC = key.MAC(m.Ref().ManifestKey(), doc)
 	}
-	return json.Marshal(env)
+	data, err := json.Marshal(env)
+	if err == nil && len(data) > maxManifest {
+		err = fmt.Errorf("it has %d bytes, at most %d can be read back", len(data), maxManifest)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encode manifest %s: %w", m.Ref(), err)
+	}
+	return data, nil
 }
 
 // decodeManifest reads a stored manifest of ref. key is nil when the repository
@@ -194,8 +207,18 @@ func decodeManifest(data []byte, ref Ref, repository string, sealed bool, key *s
 	if err := json.Unmarshal(env.Manifest, &head); err != nil {
 		return nil, damaged(err)
 	}
+	// Whole before new: a flipped digit is damage, not a newer format. A newer
+	// format may do without this digest.
+	sum := sha256.Sum256(env.Manifest)
+	intact := bytes.Equal(sum[:], env.SHA256)
+	if !intact && len(env.SHA256) > 0 {
+		return nil, damaged(errors.New("its SHA-256 is not that of its content"))
+	}
 	if head.Format > ManifestFormat {
 		return nil, fmt.Errorf("manifest %s: %w: format %d, this pgbackup reads up to %d; use a newer pgbackup-runner", name, ErrNewerFormat, head.Format, ManifestFormat)
+	}
+	if !intact {
+		return nil, damaged(errors.New("it has no SHA-256"))
 	}
 	if sealed && key != nil {
 		if err := key.CheckMAC(name, env.Manifest, env.HMAC); err != nil {

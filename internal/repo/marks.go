@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -35,9 +36,23 @@ type Mark struct {
 	Why    string    `json:"why,omitempty"` // of a condemnation: what was found
 }
 
-// Hold keeps a point from every rule until it is released.
+// Hold keeps a point from every rule until it is released. It fails when a
+// deletion of the point has begun: see Delete for how the two meet.
 func (r *Repository) Hold(ctx context.Context, ref Ref, m Mark) error {
-	return r.mark(ctx, holdsPrefix, ref, markHeld, m)
+	if err := r.mark(ctx, holdsPrefix, ref, markHeld, m); err != nil {
+		return err
+	}
+	_, err := r.store.Head(ctx, ref.tombstoneKey(), "")
+	if errors.Is(err, objstore.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("hold %s: it is marked, but whether a deletion is under way could not be seen: %w", ref, err)
+	}
+	if _, err := r.store.Head(ctx, ref.ManifestKey(), ""); errors.Is(err, objstore.ErrNotFound) {
+		return fmt.Errorf("hold %s: %w: it was just deleted", ref, ErrNotFound)
+	}
+	return fmt.Errorf("hold %s: %w: a run is deleting it, or died before it could; look with `pgbackup-runner list` whether it is still there, the hold keeps it then", ref, ErrLocked)
 }
 
 // Release ends a hold.
@@ -57,11 +72,15 @@ func (r *Repository) Clear(ctx context.Context, ref Ref, m Mark) error {
 }
 
 func (r *Repository) mark(ctx context.Context, prefix string, ref Ref, state string, m Mark) error {
-	current, err := r.markState(ctx, prefix, ref)
+	states, err := r.markStates(ctx, prefix, prefix+ref.path()+"/")
 	if err != nil {
 		return err
 	}
-	if current == state || current == "" && (state == markReleased || state == markCleared) {
+	current := states[ref.path()]
+	if current.unreadable != "" && !keeps(state) {
+		return fmt.Errorf("mark %s as %s: %w: the mark %s is not understood and counts as %s; remove it first", ref, state, ErrDamaged, current.unreadable, current.state)
+	}
+	if current.state == state || current.state == "" && !keeps(state) {
 		return nil
 	}
 	m.Format, m.Point, m.State, m.At = 1, ref.String(), state, m.At.UTC()
@@ -69,44 +88,65 @@ func (r *Repository) mark(ctx context.Context, prefix string, ref Ref, state str
 	if err != nil {
 		return err
 	}
-	_, err = putNext(ctx, r.store, prefix+ref.path()+"/", func(n int) string { return fmt.Sprintf("%06d-%s.json", n, state) }, data)
+	name := func(n int) string { return fmt.Sprintf("%06d-%s.json", n, state) }
+	_, err = putNext(ctx, r.store, prefix+ref.path()+"/", current.number+1, name, data)
 	if err != nil {
 		return fmt.Errorf("mark %s as %s: %w", ref, state, err)
 	}
 	return nil
 }
 
-// markState returns the state of one point's marks below prefix, "" for none.
-func (r *Repository) markState(ctx context.Context, prefix string, ref Ref) (string, error) {
-	states, err := r.markStates(ctx, prefix, prefix+ref.path()+"/")
-	if err != nil {
-		return "", err
-	}
-	return states[ref.path()], nil
+// keeps tells the states that hold on to a point from those that let go.
+func keeps(state string) bool { return state == markHeld || state == markCondemned }
+
+// markState is what the marks of one point add up to.
+type markState struct {
+	state      string // "" for none
+	number     int    // of the newest mark
+	unreadable string // the key of a mark that is not understood
 }
 
 // markStates lists marks; the result is keyed by <source>/<kind>/<id>, escaped.
-func (r *Repository) markStates(ctx context.Context, prefix, list string) (map[string]string, error) {
-	states := map[string]string{}
-	highest := map[string]int{}
+// A mark that is not understood counts as one that keeps the point: it may be
+// damaged, or from a newer program.
+func (r *Repository) markStates(ctx context.Context, prefix, list string) (map[string]markState, error) {
+	keeping := markHeld
+	if prefix == condemnedPrefix {
+		keeping = markCondemned
+	}
+	marks := map[string]markState{}
 	for info, err := range r.store.List(ctx, list) {
 		if err != nil {
 			return nil, fmt.Errorf("list %s of %s: %w", strings.TrimSuffix(prefix, "/"), r.URL(), err)
 		}
-		path, name, ok := cutLast(strings.TrimPrefix(info.Key, prefix))
-		number, state, ok2 := strings.Cut(strings.TrimSuffix(name, ".json"), "-")
-		n, err := strconv.Atoi(number)
-		if !ok || !ok2 || err != nil {
-			// A mark we can not read may be a hold: err on the side of keeping.
-			states[path], highest[path] = markHeld, 1<<31
-			continue
-		}
+		path, name, _ := cutLast(strings.TrimPrefix(info.Key, prefix))
+		m := marks[path]
+		number, state, err := parseMark(name)
+		switch {
+		case err != nil:
+			m.unreadable = info.Key
 		// Two marks raced for one number: the state that keeps wins.
-		if n > highest[path] || n == highest[path] && (state == markHeld || state == markCondemned) {
-			states[path], highest[path] = state, n
+		case number > m.number || number == m.number && keeps(state):
+			m.state, m.number = state, number
 		}
+		if m.unreadable != "" {
+			m.state = keeping
+		}
+		marks[path] = m
 	}
-	return states, nil
+	return marks, nil
+}
+
+func parseMark(name string) (int, string, error) {
+	number, state, _ := strings.Cut(strings.TrimSuffix(name, ".json"), "-")
+	n, err := strconv.Atoi(number)
+	switch {
+	case err != nil || n < 1 || !strings.HasSuffix(name, ".json"):
+		return 0, "", fmt.Errorf("%q is not the name of a mark", name)
+	case state != markHeld && state != markReleased && state != markCondemned && state != markCleared:
+		return 0, "", fmt.Errorf("%q is not a state of a mark", state)
+	}
+	return n, state, nil
 }
 
 func cutLast(s string) (before, after string, ok bool) {
@@ -119,8 +159,8 @@ func cutLast(s string) (before, after string, ok bool) {
 
 // Held tells whether a point is held right now.
 func (r *Repository) Held(ctx context.Context, ref Ref) (bool, error) {
-	state, err := r.markState(ctx, holdsPrefix, ref)
-	return state == markHeld, err
+	marks, err := r.markStates(ctx, holdsPrefix, holdsPrefix+ref.path()+"/")
+	return marks[ref.path()].state == markHeld, err
 }
 
 // putOnce writes a small JSON object that nobody may overwrite.

@@ -19,6 +19,7 @@ type objectWriter struct {
 	point  *PointWriter
 	ctx    context.Context
 	fail   context.CancelCauseFunc
+	failed context.CancelCauseFunc // of the stream
 	object Object
 	key    string
 
@@ -32,10 +33,11 @@ type objectWriter struct {
 	crc  hash.Hash64
 }
 
-func (p *PointWriter) newObject(ctx context.Context, stream string, number int, ordinal uint32) *objectWriter {
+// newObject begins an object; failed is told at once when a part in flight fails.
+func (p *PointWriter) newObject(ctx context.Context, failed context.CancelCauseFunc, stream string, number int, ordinal uint32) *objectWriter {
 	name := fmt.Sprintf("%s.%04d", stream, number)
 	w := &objectWriter{
-		point: p, key: p.ref.DataPrefix() + name, sha: sha256.New(), crc: crc64nvme.New(),
+		point: p, failed: failed, key: p.ref.DataPrefix() + name, sha: sha256.New(), crc: crc64nvme.New(),
 		object: Object{Name: name, Stream: stream, Ordinal: ordinal, Compression: "zstd"},
 	}
 	w.ctx, w.fail = context.WithCancelCause(ctx)
@@ -94,6 +96,7 @@ func (w *objectWriter) send() error {
 		err := w.upload.Part(w.ctx, n, part)
 		w.point.parts <- part[:0]
 		if err != nil {
+			w.failed(err)
 			w.fail(err)
 		}
 	})

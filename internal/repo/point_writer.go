@@ -2,7 +2,6 @@ package repo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sort"
 	"sync"
@@ -19,6 +18,8 @@ type WriterOptions struct {
 	Parts        int    // parts in flight to the store (default 3)
 	VerifyStored bool   // decode our own output again before storing it
 	StorageClass string
+
+	chunksPerObject uint32 // where a stream goes on in another object
 }
 
 // PointWriter makes one recovery point: streams first, then Commit. Until
@@ -37,6 +38,8 @@ type PointWriter struct {
 	next      uint32
 	objects   []Object
 	unchecked bool
+	streams   map[string]streamState
+	tried     bool // a commit was sent: a manifest may exist whatever came back
 }
 
 // NewPoint begins a recovery point that started at start. The caller holds the
@@ -54,7 +57,11 @@ func (r *Repository) NewPoint(source, kind string, start time.Time, opts WriterO
 	if opts.Parts <= 0 {
 		opts.Parts = 3
 	}
-	p := &PointWriter{repo: r, start: start.UTC(), opts: opts, pool: newPool(opts.Buffers), parts: make(chan []byte, opts.Parts)}
+	if opts.chunksPerObject == 0 {
+		opts.chunksPerObject = chunksPerObject
+	}
+	p := &PointWriter{repo: r, start: start.UTC(), opts: opts, pool: newPool(opts.Buffers),
+		parts: make(chan []byte, opts.Parts), streams: map[string]streamState{}}
 	for range opts.Parts {
 		p.parts <- nil
 	}
@@ -79,10 +86,46 @@ func (p *PointWriter) ordinal() uint32 {
 	return p.next - 1
 }
 
-func (p *PointWriter) addObjects(objects []Object) {
+// streamState of every stream that was begun: a point is committed only when
+// all of them were stored to their end.
+type streamState int
+
+const (
+	streamOpen streamState = iota
+	streamStored
+	streamFailed
+)
+
+func (p *PointWriter) streamBegun(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.streams[name] = streamOpen
+}
+
+func (p *PointWriter) streamFailed(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.streams[name] = streamFailed
+}
+
+func (p *PointWriter) streamStored(name string, objects []Object) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.streams[name] = streamStored
 	p.objects = append(p.objects, objects...)
+}
+
+// unfinished returns why the point can not be committed yet.
+func (p *PointWriter) unfinished() error {
+	for name, state := range p.streams {
+		switch state {
+		case streamOpen:
+			return fmt.Errorf("its stream %s was not closed", name)
+		case streamFailed:
+			return fmt.Errorf("its stream %s was not stored", name)
+		}
+	}
+	return nil
 }
 
 func (p *PointWriter) uncheckedObject() {
@@ -109,6 +152,11 @@ func (p *PointWriter) WriteStream(ctx context.Context, name string, data []byte)
 // the writer knows (identity, objects, seal, the store's checksum); the caller
 // fills in the rest. ErrFenced when another run declared this one dead.
 func (p *PointWriter) Commit(ctx context.Context, m *Manifest) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.unfinished(); err != nil {
+		return fmt.Errorf("commit %s: %w", p.ref, err)
+	}
 	m.Format = ManifestFormat
 	m.ID, m.Source, m.Kind, m.Parent = p.ref.ID, p.ref.Source, p.ref.Kind, p.ref.Parent
 	m.Repository = p.repo.header.ID
@@ -127,60 +175,9 @@ func (p *PointWriter) Commit(ctx context.Context, m *Manifest) error {
 	if err != nil {
 		return err
 	}
-	return p.repo.commit(ctx, p.ref, data)
-}
-
-// commitAttempts bounds how often an unanswered commit is asked again.
-const commitAttempts = 5
-
-// commit writes a manifest if absent. An answer is not believed before the
-// store was read back: a 412 may be our own earlier success, and a time-out may
-// hide one.
-func (r *Repository) commit(ctx context.Context, ref Ref, data []byte) error {
-	key := ref.ManifestKey()
-	var last error
-	for attempt := range commitAttempts {
-		if attempt > 0 {
-			if err := pause(ctx, time.Duration(attempt)*time.Second); err != nil {
-				return errors.Join(last, err)
-			}
-		}
-		_, err := r.store.Put(ctx, key, data, objstore.PutOptions{
-			Condition: objstore.Condition{IfAbsent: true}, ContentType: "application/json"})
-		if err == nil {
-			return nil
-		}
-		last = err
-		if !errors.Is(err, objstore.ErrPrecondition) && !errors.Is(err, objstore.ErrTransient) {
-			return fmt.Errorf("commit %s: %w", ref, err)
-		}
-		stored, readErr := readSmall(ctx, r.store, key, maxManifest)
-		switch {
-		case readErr == nil && string(stored) == string(data):
-			return nil
-		case readErr == nil && len(stored) == 0:
-			return fmt.Errorf("commit %s: %w: its lease was lost (was this machine asleep, or the store unreachable?); nothing of it is kept, the next backup starts anew", ref, ErrFenced)
-		case readErr == nil:
-			return fmt.Errorf("commit %s: another manifest already has its key %s", ref, key)
-		case !errors.Is(readErr, objstore.ErrNotFound):
-			last = errors.Join(err, readErr)
-		}
-	}
-	return fmt.Errorf("commit %s: the store did not confirm the manifest: %w", ref, last)
-}
-
-// Abort removes what was stored for the point, as far as the store lets it.
-func (p *PointWriter) Abort(ctx context.Context) error {
-	return p.repo.deleteData(ctx, p.ref)
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	p.tried = true
+	return p.repo.commit(ctx, p.ref, data)
 }

@@ -40,6 +40,7 @@ type rangeReader struct {
 	frame  []byte
 	buf    []byte
 	rest   []byte
+	err    error // sticky: after a failure nothing more is delivered
 }
 
 // Read implements io.Reader.
@@ -48,8 +49,12 @@ func (r *rangeReader) Read(b []byte) (int, error) {
 		if r.at >= r.to {
 			return 0, io.EOF
 		}
+		if r.err != nil {
+			return 0, r.err
+		}
 		if err := r.advance(); err != nil {
-			return 0, fmt.Errorf("read %s: %w", r.point.Ref(), err)
+			r.err = fmt.Errorf("read %s: %w", r.point.Ref(), err)
+			return 0, r.err
 		}
 	}
 	n := copy(b, r.rest)

@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -25,18 +26,17 @@ type header struct {
 	ID      string    `json:"id"`
 	Created time.Time `json:"created"`
 	Sealed  bool      `json:"sealed"`
+	// Check is a digest of the fields above: a flipped bit must not make another
+	// repository, or one that is not sealed, out of this one.
+	Check string `json:"check"`
 }
 
-// storedKey is keys/<n>.json: the repository key, wrapped by an outer key.
-type storedKey struct {
-	Format        int       `json:"format"`
-	Repository    string    `json:"repository"`
-	RepositoryKey string    `json:"repository_key"` // fingerprint
-	Method        string    `json:"method"`         // of the outer key: "local"
-	OuterKey      string    `json:"outer_key"`      // its fingerprint
-	Reference     string    `json:"reference,omitempty"`
-	Wrapped       []byte    `json:"wrapped"`
-	Created       time.Time `json:"created"`
+// maxHeader bounds repository.json and a key object in bytes.
+const maxHeader = 1 << 16
+
+func (h header) digest() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "pgbackup repository %d %s %s %t", h.Format, h.ID, h.Created.UTC().Format(time.RFC3339Nano), h.Sealed))
+	return hex.EncodeToString(sum[:8])
 }
 
 // Repository is an open repository. Safe for concurrent use.
@@ -45,6 +45,7 @@ type Repository struct {
 	header header
 	key    *seal.RepositoryKey // nil: not sealed, or opened without its key
 	log    *slog.Logger
+	pause  time.Duration // before a commit is sent again
 }
 
 // CreateOptions of Create.
@@ -72,21 +73,28 @@ func Create(ctx context.Context, store objstore.Store, opts CreateOptions) (*Rep
 	var id [16]byte
 	rand.Read(id[:])
 	h := header{Format: Format, ID: hex.EncodeToString(id[:]), Created: opts.Now.UTC(), Sealed: opts.Key != nil}
-	r := &Repository{store: store, header: h, log: logger(opts.Log)}
+	r := newRepository(store, h, opts.Log)
+	if err := r.refuseOrphans(ctx); err != nil {
+		return nil, err
+	}
 	if opts.Key != nil {
-		if err := r.refuseOrphans(ctx); err != nil {
-			return nil, err
-		}
 		r.key = seal.NewRepositoryKey()
 		if err := r.addKey(ctx, opts.Key, opts.Reference, opts.Now); err != nil {
 			return nil, err
 		}
 	}
-	data, err := json.Marshal(h)
+	r.header.Check = r.header.digest()
+	data, err := json.Marshal(r.header)
 	if err != nil {
 		return nil, err
 	}
 	_, err = store.Put(ctx, repositoryKey, data, objstore.PutOptions{Condition: objstore.Condition{IfAbsent: true}, ContentType: "application/json"})
+	if err != nil {
+		// The answer to our own write may have been lost on the way.
+		if stored, readErr := readSmall(ctx, store, repositoryKey, maxHeader); readErr == nil && string(stored) == string(data) {
+			err = nil
+		}
+	}
 	if errors.Is(err, objstore.ErrPrecondition) {
 		return nil, fmt.Errorf("create repository at %s: %w (made at this moment by somebody else)", store.URL(), ErrExists)
 	}
@@ -96,7 +104,12 @@ func Create(ctx context.Context, store objstore.Store, opts CreateOptions) (*Rep
 	return r, nil
 }
 
-// refuseOrphans keeps a new key from being made over points of a lost one.
+func newRepository(store objstore.Store, h header, log *slog.Logger) *Repository {
+	return &Repository{store: store, header: h, log: logger(log), pause: commitPause}
+}
+
+// refuseOrphans keeps a new repository, with another id and key, from being made
+// over the points of one whose repository.json was lost.
 func (r *Repository) refuseOrphans(ctx context.Context) error {
 	for info, err := range r.store.List(ctx, manifestsPrefix) {
 		if err != nil {
@@ -105,56 +118,6 @@ func (r *Repository) refuseOrphans(ctx context.Context) error {
 		return fmt.Errorf("create repository at %s: there are recovery points (%s) but no %s: restore that file from a version or a replica instead of creating a new repository", r.store.URL(), info.Key, repositoryKey)
 	}
 	return nil
-}
-
-// AddKey lets a further outer key open the repository: how an outer key is
-// rotated. Data is not rewritten, so a compromised key needs new data instead.
-func (r *Repository) AddKey(ctx context.Context, outer seal.Wrapper, reference string, now time.Time) error {
-	if r.key == nil {
-		return fmt.Errorf("add a key to %s: %w", r.URL(), ErrNoKey)
-	}
-	return r.addKey(ctx, outer, reference, now)
-}
-
-// addKey takes the next free number. Two Creates at once each write a key; the
-// one whose repository.json loses leaves a key that names another repository
-// id, which reading passes over.
-func (r *Repository) addKey(ctx context.Context, outer seal.Wrapper, reference string, now time.Time) error {
-	wrapped, err := r.key.WrapWith(ctx, outer, r.header.ID)
-	if err != nil {
-		return fmt.Errorf("wrap the repository key with %s key %s: %w", outer.Method(), outer.KeyID(), err)
-	}
-	data, err := json.Marshal(storedKey{
-		Format: Format, Repository: r.header.ID, RepositoryKey: r.key.ID(), Method: outer.Method(), OuterKey: outer.KeyID(),
-		Reference: reference, Wrapped: wrapped, Created: now.UTC(),
-	})
-	if err != nil {
-		return err
-	}
-	_, err = putNext(ctx, r.store, keysPrefix, func(n int) string { return fmt.Sprintf("%d.json", n) }, data)
-	if err != nil {
-		return fmt.Errorf("write a key of %s: %w", r.URL(), err)
-	}
-	return nil
-}
-
-// putNext writes data under prefix+name(n) for the first n from 1 that is free.
-func putNext(ctx context.Context, store objstore.Store, prefix string, name func(n int) string, data []byte) (int, error) {
-	n := 1
-	for _, err := range store.List(ctx, prefix) {
-		if err != nil {
-			return 0, err
-		}
-		n++
-	}
-	for {
-		_, err := store.Put(ctx, prefix+name(n), data, objstore.PutOptions{
-			Condition: objstore.Condition{IfAbsent: true}, ContentType: "application/json"})
-		if !errors.Is(err, objstore.ErrPrecondition) {
-			return n, err
-		}
-		n++
-	}
 }
 
 // OpenOptions of Open.
@@ -172,11 +135,11 @@ func Open(ctx context.Context, store objstore.Store, opts OpenOptions) (*Reposit
 	if err != nil {
 		return nil, err
 	}
-	r := &Repository{store: store, header: h, log: logger(opts.Log)}
+	r := newRepository(store, h, opts.Log)
 	if !h.Sealed || opts.Key == nil {
 		return r, nil
 	}
-	stored, err := r.storedKeys(ctx)
+	stored, unreadable, err := r.storedKeys(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -187,29 +150,21 @@ func Open(ctx context.Context, store objstore.Store, opts OpenOptions) (*Reposit
 		}
 	}
 	outer, err := opts.Key(ctx, refs)
-	if err != nil || outer == nil {
-		return r, err
+	if err != nil {
+		return nil, err
 	}
-	for _, k := range stored {
-		if k.Method != outer.Method() || k.OuterKey != outer.KeyID() {
-			continue
-		}
-		if r.key, err = seal.UnwrapRepositoryKey(ctx, outer, k.Wrapped, h.ID); err != nil {
-			return nil, fmt.Errorf("open repository %s: %w", store.URL(), err)
-		}
+	if outer == nil {
 		return r, nil
 	}
-	var known []string
-	for _, k := range stored {
-		known = append(known, fmt.Sprintf("%s key %s (%s)", k.Method, k.OuterKey, k.Reference))
+	if r.key, err = unwrapAny(ctx, outer, stored, h.ID); err != nil {
+		return nil, fmt.Errorf("open repository %s: %w", store.URL(), errors.Join(append([]error{err}, unreadable...)...))
 	}
-	return nil, fmt.Errorf("open repository %s: %w: it opens with %s, the given one is %s key %s",
-		store.URL(), seal.ErrWrongKey, strings.Join(known, " or "), outer.Method(), outer.KeyID())
+	return r, nil
 }
 
 func readHeader(ctx context.Context, store objstore.Store) (header, error) {
 	var h header
-	data, err := readSmall(ctx, store, repositoryKey, 1<<16)
+	data, err := readSmall(ctx, store, repositoryKey, maxHeader)
 	if errors.Is(err, objstore.ErrNotFound) {
 		return h, fmt.Errorf("%w: %s has no %s; create it with a pgbackup_repository resource, or check the prefix", ErrNoRepository, store.URL(), repositoryKey)
 	}
@@ -224,40 +179,10 @@ func readHeader(ctx context.Context, store objstore.Store) (header, error) {
 		return h, fmt.Errorf("open repository %s: %w: format %d, this pgbackup reads up to %d; use a newer pgbackup", store.URL(), ErrNewerFormat, h.Format, Format)
 	case h.Format < 1 || h.ID == "":
 		return h, fmt.Errorf("open repository %s: %s is %w: it has no format or id", store.URL(), repositoryKey, ErrDamaged)
+	case h.Check != h.digest():
+		return h, fmt.Errorf("open repository %s: %s is %w: its check digest does not fit; restore it from a version or a replica", store.URL(), repositoryKey, ErrDamaged)
 	}
 	return h, nil
-}
-
-// storedKeys returns the readable key objects, newest first.
-func (r *Repository) storedKeys(ctx context.Context) ([]storedKey, error) {
-	var keys []storedKey
-	var problems []error
-	for info, err := range r.store.List(ctx, keysPrefix) {
-		if err != nil {
-			return nil, fmt.Errorf("list keys of %s: %w", r.URL(), err)
-		}
-		data, err := readSmall(ctx, r.store, info.Key, 1<<16)
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", info.Key, err)
-		}
-		var k storedKey
-		if err := decodeOne(data, &k); err != nil {
-			problems = append(problems, fmt.Errorf("%s is %w: %w", info.Key, ErrDamaged, err))
-			continue
-		}
-		if k.Repository != r.header.ID {
-			continue
-		}
-		if k.Format > Format {
-			problems = append(problems, fmt.Errorf("%s: %w", info.Key, ErrNewerFormat))
-			continue
-		}
-		keys = append([]storedKey{k}, keys...)
-	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("open repository %s: it is encrypted but has no readable key object below %s; restore it from a version or a replica: %w", r.URL(), keysPrefix, errors.Join(append(problems, ErrDamaged)...))
-	}
-	return keys, nil
 }
 
 // ID identifies the repository for ever, wherever it is copied to.

@@ -28,10 +28,13 @@ type StreamWriter struct {
 	inLine chan *encodeJob // the same jobs in order, to the sequencer
 	plain  chan hashJob
 	wg     sync.WaitGroup
+	ended  bool // Close was called
+	closed error
 
-	// of Add: where the next chunk goes
-	object  uint32 // ordinal within the point of the open object
-	chunk   uint32 // ordinal of the next chunk; 0 = no object is open
+	// of Add and Write: where the next chunk goes
+	partial *Buffer // what Write has not filled yet
+	object  uint32  // ordinal within the point of the open object
+	chunk   uint32  // ordinal of the next chunk; 0 = no object is open
 	objects int
 
 	// of the sequencer and the hasher; others read them once those have ended
@@ -58,8 +61,13 @@ type hashJob struct {
 }
 
 // Stream begins a stream of the point. ctx ends it; so does the first error.
-// workers is how many chunks are compressed at once.
+// workers is how many chunks are compressed at once. Its methods Add, Write and
+// Close belong to one goroutine, and Close must be called, also after a failure.
+// Streams of one point may be written at once, as long as nobody holds one up to
+// wait for another: they share the point's buffers.
 func (p *PointWriter) Stream(ctx context.Context, name string, workers int) *StreamWriter {
+	workers = max(workers, 1)
+	p.streamBegun(name)
 	s := &StreamWriter{point: p, name: name}
 	s.ctx, s.fail = context.WithCancelCause(ctx)
 	s.jobs = make(chan *encodeJob, workers)
@@ -82,14 +90,21 @@ func (s *StreamWriter) Buffer() (*Buffer, error) { return take(s.ctx, s.point.po
 
 // Add takes over b, the next plain bytes of the stream. row says that they
 // begin a row of an archive's table data.
-func (s *StreamWriter) Add(b *Buffer, row bool) error { return s.add(b, row, false) }
+// It is released whatever comes back.
+func (s *StreamWriter) Add(b *Buffer, row bool) error {
+	if err := s.flush(); err != nil {
+		b.Release()
+		return err
+	}
+	return s.add(b, row, false)
+}
 
 func (s *StreamWriter) add(b *Buffer, row, last bool) error {
 	if s.chunk == 0 {
 		s.object = s.point.ordinal()
 		s.objects++
 	}
-	pos := seal.Position{Object: s.object, Chunk: s.chunk, Last: last || s.chunk == chunksPerObject-1}
+	pos := seal.Position{Object: s.object, Chunk: s.chunk, Last: last || s.chunk == s.point.opts.chunksPerObject-1}
 	s.chunk++
 	if pos.Last {
 		s.chunk = 0
@@ -119,27 +134,60 @@ func (s *StreamWriter) add(b *Buffer, row, last bool) error {
 	}
 }
 
-// Write adds data of any size: for the small streams that are made in memory.
+// Write adds data in pieces of any size, gathered into whole chunks: for the
+// small streams that are made in memory.
 func (s *StreamWriter) Write(data []byte) (int, error) {
 	total := len(data)
 	for len(data) > 0 {
-		b, err := s.Buffer()
-		if err != nil {
-			return total - len(data), err
+		if s.partial == nil {
+			b, err := s.Buffer()
+			if err != nil {
+				return total - len(data), err
+			}
+			b.Bytes = b.Bytes[:0]
+			s.partial = b
 		}
-		n := min(len(data), ChunkSize)
-		b.Bytes = append(b.Bytes[:0], data[:n]...)
-		if err := s.Add(b, false); err != nil {
-			return total - len(data), err
-		}
+		n := min(len(data), cap(s.partial.Bytes)-len(s.partial.Bytes))
+		s.partial.Bytes = append(s.partial.Bytes, data[:n]...)
 		data = data[n:]
+		if len(s.partial.Bytes) == cap(s.partial.Bytes) {
+			if err := s.flush(); err != nil {
+				return total - len(data), err
+			}
+		}
 	}
 	return total, nil
 }
 
+// flush makes a chunk of what Write gathered.
+func (s *StreamWriter) flush() error {
+	b := s.partial
+	if b == nil {
+		return nil
+	}
+	s.partial = nil
+	return s.add(b, false, false)
+}
+
 // Close ends the stream, waits until everything is stored and verified against
-// the store's checksum, and returns where the chunks lie.
+// the store's checksum, and returns where the chunks lie. Closing again returns
+// the same.
 func (s *StreamWriter) Close() ([]Chunk, error) {
+	if s.ended {
+		return s.chunks, s.closed
+	}
+	s.ended = true
+	s.closed = s.close()
+	if s.closed != nil {
+		s.chunks = nil
+		s.point.streamFailed(s.name)
+		return nil, fmt.Errorf("store %s of %s: %w", s.name, s.point.ref, s.closed)
+	}
+	s.point.streamStored(s.name, s.finished)
+	return s.chunks, nil
+}
+
+func (s *StreamWriter) close() error {
 	err := s.finish()
 	close(s.plain)
 	close(s.jobs)
@@ -150,17 +198,21 @@ func (s *StreamWriter) Close() ([]Chunk, error) {
 	}
 	s.fail(nil)
 	if err != nil {
-		return nil, fmt.Errorf("store %s of %s: %w", s.name, s.point.ref, err)
+		return err
 	}
 	for i := range s.finished {
 		s.finished[i].PlainSHA256 = s.sums[i]
 	}
-	s.point.addObjects(s.finished)
-	return s.chunks, nil
+	return nil
 }
 
-// finish marks the end: an empty last chunk, unless an object just ended.
+// finish marks the end: what Write gathered or else an empty chunk is the last
+// one, unless an object just ended.
 func (s *StreamWriter) finish() error {
+	if b := s.partial; b != nil {
+		s.partial = nil
+		return s.add(b, false, true)
+	}
 	if s.chunk == 0 && s.objects > 0 {
 		return nil
 	}
@@ -227,7 +279,7 @@ func (s *StreamWriter) sequence(outs chan []byte) {
 			continue
 		}
 		if w == nil {
-			w = s.point.newObject(s.ctx, s.name, len(s.finished), job.pos.Object)
+			w = s.point.newObject(s.ctx, s.fail, s.name, len(s.finished), job.pos.Object)
 		}
 		s.chunks = append(s.chunks, Chunk{Object: job.pos.Object, Number: job.pos.Chunk,
 			Offset: w.size, Stored: int64(len(job.out)), From: from, Plain: int64(job.size), Row: job.row})

@@ -13,63 +13,139 @@ import (
 type Swept struct {
 	Points  int // ids whose data had no manifest
 	Uploads int // unfinished uploads
+	// Left is why nothing was cleared: something below the source's manifests is
+	// not understood, and it may be the mangled manifest of the very data that
+	// looks abandoned. Not a reason to go without a backup, so not an error.
+	Left error
 }
 
 // Sweep clears what dead runs of a source left: data without a manifest, and
-// unfinished uploads. The caller holds the source's lease, so no live run of
-// this program writes there; a sleeper that lost its lease and wakes up later
-// is fenced off: before its data goes, a 0-byte manifest takes the place where
-// it would commit, and its own If-None-Match then fails.
+// unfinished uploads. The caller holds the source's lease and has not begun a
+// point, so no live run of this program writes there; a sleeper that lost its
+// lease and wakes up later is fenced off: before its data goes, a 0-byte
+// manifest takes the place where it would commit, and its own If-None-Match then
+// fails. What it stores after that is cleared by the next Sweep.
 func (r *Repository) Sweep(ctx context.Context, source string) (Swept, error) {
 	var swept Swept
 	below := escape(source) + "/"
-	committed, deleted := map[string]bool{}, map[string]bool{}
 	// Data is listed before manifests: a point committed in between is seen.
 	data, err := r.dataRefs(ctx, below)
 	if err != nil {
 		return swept, err
 	}
-	for info, err := range r.store.List(ctx, manifestsPrefix+below) {
+	marks, err := r.commitMarks(ctx, below)
+	if err != nil {
+		return swept, fmt.Errorf("sweep %s: %w", source, err)
+	}
+	if marks.strange != nil {
+		swept.Left = fmt.Errorf("sweep %s: nothing is cleared: %w", source, marks.strange)
+		r.log.Warn("what dead runs left is not cleared", "source", source, "error", marks.strange)
+		return swept, nil
+	}
+	for _, ref := range data {
+		cleared, err := r.sweepPoint(ctx, ref, marks)
 		if err != nil {
 			return swept, fmt.Errorf("sweep %s: %w", source, err)
 		}
-		ref, err := parseManifestKey(info.Key)
-		if err != nil {
-			return swept, fmt.Errorf("sweep %s: %s is not understood, so nothing is cleared: %w", source, info.Key, err)
+		if cleared {
+			swept.Points++
 		}
-		committed[ref.path()] = info.Size > 0
+	}
+	if err := r.buryResurrected(ctx, data, marks); err != nil {
+		return swept, fmt.Errorf("sweep %s: %w", source, err)
+	}
+	// Small objects are put through uploads too where the store is a directory.
+	for _, prefix := range []string{pointsPrefix, manifestsPrefix, tombstonesPrefix} {
+		n, err := r.store.AbortUploads(ctx, prefix+below)
+		swept.Uploads += n
+		if err != nil {
+			return swept, fmt.Errorf("sweep %s: abort uploads: %w", source, err)
+		}
+	}
+	return swept, nil
+}
+
+// sweepPoint clears the data of one id unless it is committed.
+func (r *Repository) sweepPoint(ctx context.Context, ref Ref, marks commitMarks) (bool, error) {
+	path := ref.path()
+	if marks.committed[path] {
+		return false, nil
+	}
+	// A tombstone takes the fence's part: nobody commits over one (see commit).
+	if !marks.fenced[path] && !marks.deleted[path] {
+		won, err := r.fence(ctx, ref)
+		if err != nil {
+			return false, err
+		}
+		if !won {
+			return false, nil // it committed at this very moment
+		}
+	}
+	if err := r.deleteData(ctx, ref); err != nil {
+		return false, err
+	}
+	if marks.deleted[path] {
+		r.log.Info("finished the deletion of a recovery point", "point", ref.String())
+	} else {
+		r.log.Info("cleared the data of a backup that never finished", "point", ref.String())
+	}
+	return true, nil
+}
+
+// buryResurrected removes manifests that came back after their point was
+// deleted: a commit whose answer was lost, sent again by a machine that slept
+// through the deletion. They have a tombstone and no data at all. With data, a
+// tombstone is only what a deletion left that died before it removed anything.
+func (r *Repository) buryResurrected(ctx context.Context, data []Ref, marks commitMarks) error {
+	stored := make(map[string]bool, len(data))
+	for _, ref := range data {
+		stored[ref.path()] = true
+	}
+	for path, key := range marks.keys {
+		if !marks.deleted[path] || stored[path] {
+			continue
+		}
+		r.log.Warn("removing the manifest of a deleted recovery point that came back without its data", "key", key)
+		if err := r.store.Delete(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commitMarks is what the keys below one source say, by <source>/<kind>/<id>.
+type commitMarks struct {
+	committed map[string]bool   // has a manifest
+	keys      map[string]string // of those manifests
+	fenced    map[string]bool   // has a 0-byte manifest
+	deleted   map[string]bool   // has a tombstone
+	strange   error             // the first key that is not understood
+}
+
+func (r *Repository) commitMarks(ctx context.Context, below string) (commitMarks, error) {
+	m := commitMarks{committed: map[string]bool{}, keys: map[string]string{}, fenced: map[string]bool{}, deleted: map[string]bool{}}
+	for info, err := range r.store.List(ctx, manifestsPrefix+below) {
+		if err != nil {
+			return m, err
+		}
+		ref, err := parseManifestKey(info.Key)
+		switch {
+		case err != nil:
+			m.strange = errors.Join(m.strange, err)
+		case info.Size > 0:
+			m.committed[ref.path()] = true
+			m.keys[ref.path()] = info.Key
+		default:
+			m.fenced[ref.path()] = true
+		}
 	}
 	for info, err := range r.store.List(ctx, tombstonesPrefix+below) {
 		if err != nil {
-			return swept, fmt.Errorf("sweep %s: %w", source, err)
+			return m, err
 		}
-		deleted[strings.TrimSuffix(strings.TrimPrefix(info.Key, tombstonesPrefix), ".json")] = true
+		m.deleted[strings.TrimSuffix(strings.TrimPrefix(info.Key, tombstonesPrefix), ".json")] = true
 	}
-	for _, ref := range data {
-		if committed[ref.path()] {
-			continue
-		}
-		if _, fenced := committed[ref.path()]; !fenced && !deleted[ref.path()] {
-			won, err := r.fence(ctx, ref)
-			if err != nil {
-				return swept, err
-			}
-			if !won {
-				continue // it committed at this very moment
-			}
-		}
-		if err := r.deleteData(ctx, ref); err != nil {
-			return swept, err
-		}
-		r.log.Info("cleared the data of a backup that never finished", "point", ref.String())
-		swept.Points++
-	}
-	uploads, err := r.store.AbortUploads(ctx, pointsPrefix+below)
-	swept.Uploads = uploads
-	if err != nil {
-		return swept, fmt.Errorf("sweep %s: abort uploads: %w", source, err)
-	}
-	return swept, nil
+	return m, nil
 }
 
 // dataRefs returns the points that have data objects below a source.

@@ -17,10 +17,12 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 )
 
@@ -40,34 +42,49 @@ var (
 	ErrEdited = errors.New("manifest was edited")
 )
 
-// Key is 256 secret bits. It never prints itself.
-type Key struct{ b [KeySize]byte }
+// Key is 256 secret bits. It never prints itself: not with any verb of fmt, and
+// not from within another structure either, where fmt can not call methods of
+// unexported fields but prints a pointer as an address. The zero Key is no key;
+// using it panics rather than sealing with a known one.
+type Key struct{ p *[KeySize]byte }
 
 // NewKey draws a key from the operating system's random source.
 func NewKey() Key {
-	var k Key
-	rand.Read(k.b[:]) // never fails (crypto/rand, Go 1.24)
+	k := Key{new([KeySize]byte)}
+	_, _ = rand.Read(k.p[:]) // never fails (crypto/rand, Go 1.24)
 	return k
+}
+
+// keyOf copies b, which must have KeySize bytes.
+func keyOf(b []byte) (Key, bool) {
+	if len(b) != KeySize {
+		return Key{}, false
+	}
+	k := Key{new([KeySize]byte)}
+	copy(k.p[:], b)
+	return k, true
 }
 
 // ParseKey reads a key as people keep them: 64 hex digits, 44 characters of
 // base64, or 32 raw bytes; one trailing line end is allowed. The error never
 // contains the text.
 func ParseKey(text []byte) (Key, error) {
-	var k Key
-	if len(text) == KeySize {
-		copy(k.b[:], text)
+	if k, ok := keyOf(text); ok {
 		return k, nil
 	}
 	text = bytes.TrimSpace(text)
-	if n, err := hex.Decode(make([]byte, len(text)), text); err == nil && n == KeySize {
-		_, err = hex.Decode(k.b[:], text)
-		return k, err
+	decoded := make([]byte, max(hex.DecodedLen(len(text)), base64.StdEncoding.DecodedLen(len(text))))
+	defer clear(decoded)
+	if n, err := hex.Decode(decoded, text); err == nil {
+		if k, ok := keyOf(decoded[:n]); ok {
+			return k, nil
+		}
 	}
 	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
-		if b, err := enc.Strict().DecodeString(string(text)); err == nil && len(b) == KeySize {
-			copy(k.b[:], b)
-			return k, nil
+		if n, err := enc.Strict().Decode(decoded, text); err == nil {
+			if k, ok := keyOf(decoded[:n]); ok {
+				return k, nil
+			}
 		}
 	}
 	return Key{}, fmt.Errorf("%w: it has %d characters; give 64 hex digits or 44 characters of base64, as `pgbackup-runner key generate` writes them", ErrKeySize, len(text))
@@ -75,16 +92,33 @@ func ParseKey(text []byte) (Key, error) {
 
 // Encode returns the key as base64: the one form in which a key leaves the
 // program, written by `key generate`.
-func (k Key) Encode() string { return base64.StdEncoding.EncodeToString(k.b[:]) }
+func (k Key) Encode() string { return base64.StdEncoding.EncodeToString(k.p[:]) }
+
+// Equal tells whether two keys are the same, in constant time.
+func (k Key) Equal(other Key) bool {
+	return k.p != nil && other.p != nil && subtle.ConstantTimeCompare(k.p[:], other.p[:]) == 1
+}
 
 // Fingerprint names a key without telling anything about it: 16 hex digits.
 func (k Key) Fingerprint() string {
 	return hex.EncodeToString(k.derive("pgbackup fingerprint v1", 8))
 }
 
-// String, GoString and LogValue keep the key out of logs and messages.
-func (k Key) String() string       { return "[key " + k.Fingerprint() + "]" }
-func (k Key) GoString() string     { return k.String() }
+// String, GoString, Format and LogValue keep the key out of logs and messages.
+func (k Key) String() string {
+	if k.p == nil {
+		return "[no key]"
+	}
+	return "[key " + k.Fingerprint() + "]"
+}
+
+// GoString implements fmt.GoStringer.
+func (k Key) GoString() string { return k.String() }
+
+// Format implements fmt.Formatter for every verb.
+func (k Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
+
+// LogValue implements slog.LogValuer.
 func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
 // MarshalJSON refuses: a key is never part of a document.
@@ -93,7 +127,7 @@ func (k Key) MarshalJSON() ([]byte, error) {
 }
 
 func (k Key) derive(info string, n int) []byte {
-	out, err := hkdf.Key(sha256.New, k.b[:], nil, info, n)
+	out, err := hkdf.Key(sha256.New, k.p[:], nil, info, n)
 	if err != nil { // only for absurd n
 		panic(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -57,7 +58,7 @@ func NewRepositoryKey() *RepositoryKey { return &RepositoryKey{key: NewKey()} }
 // WrapWith returns the repository key wrapped by the outer key, bound to the
 // repository's id.
 func (r *RepositoryKey) WrapWith(ctx context.Context, w Wrapper, repository string) ([]byte, error) {
-	return w.Wrap(ctx, r.key.b[:], "repository key of "+repository)
+	return w.Wrap(ctx, r.key.p[:], "repository key of "+repository)
 }
 
 // UnwrapRepositoryKey is the reverse of WrapWith.
@@ -66,12 +67,12 @@ func UnwrapRepositoryKey(ctx context.Context, w Wrapper, wrapped []byte, reposit
 	if err != nil {
 		return nil, err
 	}
-	r := &RepositoryKey{}
-	if len(plain) != KeySize {
+	defer clear(plain)
+	k, ok := keyOf(plain)
+	if !ok {
 		return nil, fmt.Errorf("repository key of %s: %w", repository, ErrKeySize)
 	}
-	copy(r.key.b[:], plain)
-	return r, nil
+	return &RepositoryKey{key: k}, nil
 }
 
 // ID names the repository key in manifests.
@@ -81,7 +82,7 @@ func (r *RepositoryKey) ID() string { return r.key.Fingerprint() }
 // wrapped form for the manifest. scope is the parts that name the point.
 func (r *RepositoryKey) NewPointKey(scope ...string) (*PointKey, []byte) {
 	k := NewKey()
-	wrapped := wrap(r.key.aead("pgbackup point wrap v1"), k.b[:], join(scope))
+	wrapped := wrap(r.key.aead("pgbackup point wrap v1"), k.p[:], join(scope))
 	return newPointKey(k, scope), wrapped
 }
 
@@ -92,8 +93,9 @@ func (r *RepositoryKey) OpenPointKey(wrapped []byte, scope ...string) (*PointKey
 	if err != nil {
 		return nil, fmt.Errorf("unwrap key of recovery point %s: %w", strings.Join(scope, "/"), err)
 	}
-	var k Key
-	if copy(k.b[:], plain) != KeySize {
+	defer clear(plain)
+	k, ok := keyOf(plain)
+	if !ok {
 		return nil, fmt.Errorf("key of recovery point %s: %w", strings.Join(scope, "/"), ErrKeySize)
 	}
 	return newPointKey(k, scope), nil
@@ -115,9 +117,18 @@ func (r *RepositoryKey) CheckMAC(name string, data, mac []byte) error {
 	return nil
 }
 
+// String keeps the key out of logs and messages, as Key does.
+func (r *RepositoryKey) String() string { return "[repository key " + r.ID() + "]" }
+
+// String and Format name the outer key, and nothing of it.
+func (l Local) String() string { return "[local key " + l.KeyID() + "]" }
+
+// Format implements fmt.Formatter for every verb.
+func (l Local) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, l.String()) }
+
 func wrap(a cipher.AEAD, plain []byte, what string) []byte {
 	nonce := make([]byte, a.NonceSize(), a.NonceSize()+len(plain)+a.Overhead())
-	rand.Read(nonce) // one of few: random nonces are safe far beyond this number
+	_, _ = rand.Read(nonce) // one of few: random nonces are safe far beyond this number
 	return a.Seal(nonce, nonce, plain, []byte(what))
 }
 

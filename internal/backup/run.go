@@ -1,0 +1,241 @@
+package backup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+)
+
+const (
+	defaultStall = 10 * time.Minute
+	// abortTime bounds the clean-up after a failure; the next run does the rest.
+	abortTime = 30 * time.Second
+	// compressors work on chunks at once. Two keep up with one pg_dump, which
+	// delivers 250–300 MB/s at most, and bound memory.
+	compressors = 2
+)
+
+// Run takes one backup. Nothing is visible before it was verified to its end;
+// on any error nothing is, and what was stored is removed again.
+func Run(ctx context.Context, o Options) (Result, error) {
+	o.defaults()
+	if err := repo.CheckSource(o.Source); err != nil {
+		return Result{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if o.MaxDuration > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeoutCause(ctx, o.MaxDuration, fmt.Errorf("%w of %s: raise max_duration, or back up fewer tables at once", ErrTooLong, o.MaxDuration))
+		defer stop()
+	}
+	o.Progress.step("connecting")
+	database, tools, err := inspect(ctx, o)
+	if err != nil {
+		return Result{}, err
+	}
+	lease, ctx, err := o.Repo.TakeLease(ctx, o.Source, repo.LeaseOptions{What: "backup", Self: o.Self, TTL: o.LeaseTTL})
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() {
+		if err := lease.Release(); err != nil {
+			o.Log.Warn("the lease was not given back; the next run waits until it ends by itself", "error", err)
+		}
+	}()
+	var result Result
+	if result.Swept, err = o.Repo.Sweep(ctx, o.Source); err != nil {
+		return Result{}, err
+	}
+	run := &run{Options: o, tools: tools, database: database, result: &result, durations: map[string]float64{}}
+	if err := run.take(ctx); err != nil {
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
+		return result, fmt.Errorf("back up %s (database %s): %w", o.Source, o.Target.Database, err)
+	}
+	return result, nil
+}
+
+func (o *Options) defaults() {
+	if o.StallTimeout <= 0 {
+		o.StallTimeout = defaultStall
+	}
+	if o.Verify == "" {
+		o.Verify = "streamed"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Progress == nil {
+		o.Progress = &Progress{}
+	}
+}
+
+// inspect finds out, before anything is locked or written, whether there are
+// tools that may dump this server.
+func inspect(ctx context.Context, o Options) (postgres.DatabaseProperties, postgres.Tools, error) {
+	conn, err := o.Target.Connect(ctx)
+	if err != nil {
+		return postgres.DatabaseProperties{}, postgres.Tools{}, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	major, err := postgres.ServerMajor(conn)
+	if err != nil {
+		return postgres.DatabaseProperties{}, postgres.Tools{}, err
+	}
+	tools, err := postgres.FindTools(ctx, major)
+	if err != nil {
+		return postgres.DatabaseProperties{}, postgres.Tools{}, err
+	}
+	properties, err := postgres.ReadDatabaseProperties(ctx, conn)
+	return properties, tools, err
+}
+
+// run is one backup under way.
+type run struct {
+	Options
+	tools    postgres.Tools
+	database postgres.DatabaseProperties
+	result   *Result
+
+	snapshot  *postgres.Snapshot
+	point     *repo.PointWriter
+	skipped   []repo.Skipped
+	durations map[string]float64
+}
+
+// timed measures a step for the manifest.
+func (r *run) timed(step string, f func() error) error {
+	r.Progress.step(step)
+	begun := time.Now()
+	err := f()
+	r.durations[step] = time.Since(begun).Seconds()
+	return err
+}
+
+func (r *run) take(ctx context.Context) (err error) {
+	start := time.Now()
+	err = r.timed("locking", func() (err error) {
+		r.snapshot, err = postgres.OpenSnapshot(ctx, r.Target, r.Selection, postgres.SnapshotOptions{LockTimeout: r.LockTimeout, Logger: r.Log})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer r.snapshot.Release()
+	r.Progress.Expected.Store(r.snapshot.Server.DatabaseBytes)
+	for _, s := range r.snapshot.Skipped {
+		r.skip("data of table "+s.Table.String(), s.Reason)
+	}
+	r.point, err = r.Repo.NewPoint(r.Source, logical.Kind, start, repo.WriterOptions{VerifyStored: r.Verify == "stored"})
+	if err != nil {
+		return err
+	}
+	committed := false
+	defer func() {
+		if committed {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
+		defer cancel()
+		if err := r.point.Abort(ctx); err != nil {
+			r.Log.Warn("what was stored of the failed backup could not be removed; the next backup clears it", "point", r.point.Ref().String(), "error", err)
+		}
+	}()
+	var dumped *dumped
+	if err := r.timed("dumping", func() (err error) { dumped, err = r.dump(ctx); return err }); err != nil {
+		return err
+	}
+	if err := r.timed("globals", func() error { return r.globals(ctx) }); err != nil {
+		return err
+	}
+	manifest, err := r.describe(ctx, start, dumped)
+	if err != nil {
+		return err
+	}
+	r.Progress.step("committing")
+	if err := r.point.Commit(ctx, manifest); err != nil {
+		return err
+	}
+	committed = true
+	r.result.Manifest = manifest
+	if r.Hold {
+		if err := r.Repo.Hold(ctx, r.point.Ref(), repo.Mark{At: time.Now(), By: r.Self.Host, Why: "asked for at backup"}); err != nil {
+			r.warn("the backup is good but could not be held: %v; run `pgbackup-runner hold %s`", err, r.point.Ref().ID)
+		}
+	}
+	return nil
+}
+
+// globals stores roles and tablespaces. A server that does not let them be read
+// still gets its data backed up: the manifest and a warning say so.
+func (r *run) globals(ctx context.Context) error {
+	if !r.Globals {
+		return nil
+	}
+	g, err := postgres.DumpGlobals(ctx, r.tools, r.Target)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		r.skip("roles and tablespaces (globals)", err.Error())
+		r.warn("roles and tablespaces are not in this backup: %v", err)
+		return nil
+	}
+	if g.WithoutPasswords {
+		r.skip("passwords of roles", "the role "+r.Target.User+" may not read pg_authid")
+	}
+	return r.point.WriteStream(ctx, logical.StreamGlobals, g.SQL)
+}
+
+// describe stores the table list and the index, and makes the manifest.
+func (r *run) describe(ctx context.Context, start time.Time, d *dumped) (*repo.Manifest, error) {
+	index, err := json.Marshal(d.index)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.point.WriteStream(ctx, repo.StreamIndex, index); err != nil {
+		return nil, err
+	}
+	tables, totals, err := logical.EncodeRecords(d.data)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.point.WriteStream(ctx, logical.StreamTables, tables); err != nil {
+		return nil, err
+	}
+	s := r.snapshot.Server
+	m := &repo.Manifest{
+		End:  time.Now(),
+		Tool: "pg_dump " + r.tools.Version, Runner: r.RunnerVersion,
+		Server: repo.Server{
+			Version: s.Version, Major: s.Major, SystemIdentifier: s.SystemIdentifier, Database: r.Target.Database,
+			Encoding: r.database.Encoding, Collate: r.database.Collate, Ctype: r.database.CType,
+			LocaleProvider: r.database.LocaleProvider, Locale: r.database.Locale, ICURules: r.database.ICURules,
+			InRecovery: s.InRecovery, Clock: s.Clock,
+		},
+		Verification: repo.Verification{Level: r.Verify, Archive: true, Reference: "pg_restore " + r.tools.Version},
+		Totals:       totals, Skipped: r.skipped,
+		Policy: r.Policy, PolicyRevision: r.PolicyRevision, Job: r.Job, Durations: r.durations,
+	}
+	if sel := repo.Selection(r.Selection); sel.IncludeTables != nil || sel.ExcludeTables != nil || sel.IncludeSchemas != nil || sel.ExcludeSchemas != nil {
+		m.Selection = &sel
+	}
+	return m, nil
+}
+
+func (r *run) skip(what, why string) {
+	r.skipped = append(r.skipped, repo.Skipped{What: what, Why: why})
+}
+
+func (r *run) warn(format string, args ...any) {
+	r.result.Warnings = append(r.result.Warnings, fmt.Sprintf(format, args...))
+}

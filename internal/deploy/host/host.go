@@ -1,0 +1,150 @@
+// Package host carries a job to the machine it runs on: a job file, and either a
+// systemd service with its timer or a line for cron.
+//
+// Render is pure and makes the texts; Write and Remove are the thin part that
+// touches the disk. What must not live here: what a job means (package job), how
+// it is run, and starting or stopping units.
+package host
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/schedule"
+)
+
+// Spec is what is needed to run one job on one host. Paths are absolute paths
+// there.
+type Spec struct {
+	Job     job.Job // with Schedule
+	JobPath string  // of the job file
+	Runner  string  // of the program pgbackup-runner
+	// RunnerSHA256 of that program is noted in the unit, so that what was
+	// deployed can be read there; "" when it is not known.
+	RunnerSHA256 string
+
+	User            string        // who runs it; "" is root
+	EnvironmentFile string        // NAME=value lines for the runner, such as its secrets; may be absent
+	RandomizedDelay time.Duration // spreads the start of many hosts; systemd only
+	// WritePaths are folders the job writes to besides a directory repository,
+	// which is added by itself.
+	WritePaths []string
+	// Zone is the time zone of the host's cron; nil is UTC.
+	Zone *time.Location
+}
+
+// Rendered is the texts for a host.
+type Rendered struct {
+	Name    string // of the units and of the file for cron: pgbackup-<job>
+	Job     string // content of the job file
+	Service string // content of <Name>.service
+	Timer   string // content of <Name>.timer
+	// Cron is the content of /etc/cron.d/<Name>; "" when CronError is set.
+	Cron string
+	// CronError says why cron can not run the job, such as a time zone that is
+	// not the host's. A systemd timer always can.
+	CronError error
+}
+
+// UnitName of a job, without an ending.
+func UnitName(job string) string { return "pgbackup-" + job }
+
+// Render makes the texts. The error names everything that is wrong with spec.
+func Render(spec Spec) (Rendered, error) {
+	if err := spec.validate(); err != nil {
+		return Rendered{}, fmt.Errorf("render job %q for a host: %w", spec.Job.Name, err)
+	}
+	when, err := schedule.Parse(spec.Job.Schedule.Cron, spec.Job.Schedule.Timezone)
+	if err != nil {
+		return Rendered{}, fmt.Errorf("render job %q for a host: %w", spec.Job.Name, err)
+	}
+	document, err := spec.Job.Encode()
+	if err != nil {
+		return Rendered{}, err
+	}
+	r := Rendered{Name: UnitName(spec.Job.Name), Job: string(document), Service: spec.service(), Timer: spec.timer(when)}
+	r.Cron, r.CronError = spec.cron(when)
+	return r, nil
+}
+
+func (s Spec) validate() error {
+	var errs []error
+	if s.Job.Schedule == nil {
+		errs = append(errs, errors.New("the job has no schedule"))
+	}
+	for _, p := range append([]struct{ what, path string }{
+		{"path of the job file", s.JobPath}, {"path of the runner", s.Runner}, {"environment file", s.EnvironmentFile},
+	}, s.writePaths()...) {
+		if p.path != "" || p.what != "environment file" {
+			errs = append(errs, checkPath(p.what, p.path))
+		}
+	}
+	if strings.Contains(s.Runner, "$") {
+		errs = append(errs, fmt.Errorf("path of the runner %q: systemd allows no '$' there", s.Runner))
+	}
+	if strings.ContainsFunc(s.User, func(r rune) bool {
+		return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-.", r)
+	}) {
+		errs = append(errs, fmt.Errorf("user %q: give the name of a user of the host", s.User))
+	}
+	if s.RandomizedDelay < 0 {
+		errs = append(errs, fmt.Errorf("randomized delay %s: must not be negative", s.RandomizedDelay))
+	}
+	return errors.Join(errs...)
+}
+
+func (s Spec) writePaths() []struct{ what, path string } {
+	var paths []struct{ what, path string }
+	for _, p := range s.allWritePaths() {
+		paths = append(paths, struct{ what, path string }{"folder to write to", p})
+	}
+	return paths
+}
+
+// allWritePaths adds the directory of a directory repository.
+func (s Spec) allWritePaths() []string {
+	var paths []string
+	if at, err := job.ParseRepository(s.Job.Repository); err == nil && at.IsDirectory() {
+		paths = append(paths, at.Directory)
+	}
+	return append(paths, s.WritePaths...)
+}
+
+func checkPath(what, p string) error {
+	switch {
+	case p == "":
+		return fmt.Errorf("%s is missing", what)
+	case !path.IsAbs(p):
+		return fmt.Errorf("%s %q: give an absolute path", what, p)
+	case path.Clean(p) != p:
+		return fmt.Errorf("%s %q: write it as %q", what, p, path.Clean(p))
+	case strings.ContainsFunc(p, unicode.IsControl):
+		return fmt.Errorf("%s %q: control characters are not allowed", what, p)
+	}
+	return nil
+}
+
+// command is the command line of the job, one word each.
+func (s Spec) command() []string {
+	words := []string{s.Runner, "backup"}
+	switch s.Job.Kind {
+	case job.KindRotate:
+		words[1] = "rotate"
+	case job.KindVerify:
+		words = []string{s.Runner, "verify", "--all"}
+	}
+	return append(words, "--job", s.JobPath)
+}
+
+func (s Spec) describe() string {
+	what := map[job.Kind]string{job.KindRotate: "rotation", job.KindVerify: "verification"}[s.Job.Kind]
+	if what == "" {
+		what = "backup"
+	}
+	return fmt.Sprintf("PostgreSQL %s %s (pgbackup)", what, s.Job.Name)
+}

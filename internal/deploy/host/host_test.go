@@ -1,0 +1,229 @@
+package host
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/schedule"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func nightly() Spec {
+	return Spec{
+		Job: job.Job{
+			Format: job.Format, Name: "nightly", Kind: job.KindLogical, Repository: "file:///var/backups/pg", Policy: "prod",
+			Logical: &job.Logical{
+				Databases: []string{"app"},
+				Server:    job.Server{Host: "db.example.org", User: "backup", PasswordRef: secretref.Ref{Scheme: secretref.Env, Value: "PGPASSWORD"}},
+			},
+			Schedule: &job.Schedule{Cron: "0 2 * * *"},
+		},
+		JobPath: "/etc/pgbackup/nightly.job.json",
+		Runner:  "/usr/local/bin/pgbackup-runner",
+	}
+}
+
+// cases are rendered to golden files, and each of them is put before the
+// platform's own reader.
+func cases() map[string]Spec {
+	full := nightly()
+	full.User, full.EnvironmentFile, full.RandomizedDelay = "postgres", "/etc/pgbackup/secrets.env", 5*time.Minute
+	full.RunnerSHA256 = strings.Repeat("9c41d2e8", 8)
+	full.Job.Schedule = &job.Schedule{Cron: "30 1,13 1 * 1-5", Timezone: "Europe/Berlin"}
+	full.Zone, _ = time.LoadLocation("Europe/Berlin")
+	odd := nightly()
+	odd.Job.Repository = "file:///srv/100%25%20of%20it"
+	odd.JobPath, odd.EnvironmentFile = `/etc/it's 5% "of" $HOME/n\x.job.json`, "/etc/50% env"
+	socket := nightly()
+	socket.Job.Logical.Server = job.Server{}
+	bucket := nightly()
+	bucket.Job.Repository = "s3://acme-pg-backups/prod?region=us-east-1"
+	rotate := nightly()
+	rotate.Job.Kind, rotate.Job.Logical = job.KindRotate, nil
+	verify := nightly()
+	verify.Job.Kind, verify.Job.Logical = job.KindVerify, nil
+	elsewhere := nightly()
+	elsewhere.Job.Schedule.Timezone = "Asia/Tokyo"
+	return map[string]Spec{"plain": nightly(), "full": full, "odd names": odd, "socket": socket, "bucket": bucket, "rotate": rotate, "verify": verify, "zone of elsewhere": elsewhere}
+}
+
+func (r Rendered) golden() string {
+	cron := r.Cron
+	if r.CronError != nil {
+		cron = "error: " + r.CronError.Error() + "\n"
+	}
+	return "==> job\n" + r.Job + "==> service\n" + r.Service + "==> timer\n" + r.Timer + "==> cron\n" + cron
+}
+
+func TestRenderedTextsAreTheGoldenOnes(t *testing.T) {
+	for name, spec := range cases() {
+		t.Run(name, func(t *testing.T) {
+			r, err := Render(spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join("testdata", strings.ReplaceAll(name, " ", "_")+".golden")
+			if *update {
+				if err := os.WriteFile(file, []byte(r.golden()), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), r.golden()); diff != "" {
+				t.Errorf("differs (-golden +rendered):\n%s", diff)
+			}
+			if again, err := job.Parse([]byte(r.Job)); err != nil || again.Digest() != spec.Job.Digest() {
+				t.Errorf("the runner does not read the same job: %v", err)
+			}
+		})
+	}
+}
+
+// The programs of a real systemd read the units, with the runner's path
+// replaced by one that is here: verify looks whether it can be executed.
+func TestSystemdAcceptsEveryUnit(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Fatal("systemd-analyze is not on PATH: install systemd (apt-get install systemd)")
+	}
+	for name, spec := range cases() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spec.Runner = "/bin/true"
+			spec.User = ""
+			r, err := Render(spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			service, timer := filepath.Join(dir, r.Name+".service"), filepath.Join(dir, r.Name+".timer")
+			if err := Write(File{service, r.Service, 0o644}, File{timer, r.Timer, 0o644}); err != nil {
+				t.Fatal(err)
+			}
+			out, err := exec.Command(analyze, "verify", "--man=no", "--recursive-errors=no", service, timer).CombinedOutput()
+			var said []string
+			for line := range strings.SplitSeq(string(out), "\n") {
+				if strings.Contains(line, r.Name) { // other units of this machine are not ours
+					said = append(said, line)
+				}
+			}
+			if err != nil || len(said) > 0 {
+				t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+func TestTheCommandForCronReachesTheRunnerWordForWord(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	spec := cases()["odd names"]
+	spec.Runner = filepath.Join(dir, "100% runner")
+	spec.EnvironmentFile = filepath.Join(dir, "a 'env'")
+	if err := Write(
+		File{spec.Runner, "#!/bin/sh\nprintf '%s\\n' \"$SECRET\" \"$@\"\n", 0o755},
+		File{spec.EnvironmentFile, "SECRET=value\n", 0o600},
+	); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Render(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(r.Cron), "\n")
+	// cron's own reading: the first six words are not the command, "\%" is "%".
+	command := strings.ReplaceAll(strings.SplitN(lines[len(lines)-1], " ", 7)[6], `\%`, "%")
+	out, err := exec.Command("/bin/sh", "-c", command).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Join([]string{"value", "backup", "--job", spec.JobPath, ""}, "\n")
+	if string(out) != want {
+		t.Errorf("the runner got %q, want %q", out, want)
+	}
+}
+
+func TestAZoneThatCronDoesNotKnowLeavesTheTimer(t *testing.T) {
+	t.Parallel()
+	r, err := Render(cases()["zone of elsewhere"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.CronError == nil || r.Cron != "" || !strings.Contains(r.CronError.Error(), schedule.ErrNotThere.Error()) {
+		t.Errorf("cron: %q, %v", r.Cron, r.CronError)
+	}
+	if !strings.Contains(r.Timer, "Asia/Tokyo") {
+		t.Errorf("timer: %s", r.Timer)
+	}
+}
+
+func TestWhatAHostCanNotRunIsRefusedByName(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(*Spec){
+		"path of the job file \"x.json\": give an absolute path": func(s *Spec) { s.JobPath = "x.json" },
+		"path of the runner is missing":                          func(s *Spec) { s.Runner = "" },
+		"control characters":                                     func(s *Spec) { s.EnvironmentFile = "/etc/a\nExecStart=/bin/sh" },
+		"name of a user":                                         func(s *Spec) { s.User = "postgres\nExecStartPre=/bin/sh" },
+		"no '$' there":                                           func(s *Spec) { s.Runner = "/opt/$x" },
+		"has no schedule":                                        func(s *Spec) { s.Job.Schedule = nil },
+		`write it as "/etc/x"`:                                   func(s *Spec) { s.WritePaths = []string{"/etc/y/../x"} },
+	} {
+		spec := nightly()
+		spec.Job.Schedule = &job.Schedule{Cron: "0 2 * * *"}
+		change(&spec)
+		if _, err := Render(spec); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+func TestAFileIsReplacedWholeAndLeftAloneWhenItIsRight(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := File{filepath.Join(dir, "a"), "one\n", 0o644}
+	if err := Write(f); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Stat(f.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(f); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.Stat(f.Path)
+	if err != nil || !os.SameFile(before, after) {
+		t.Errorf("an unchanged file was written again: %v", err)
+	}
+	f.Content = "two\n"
+	if err := Write(f); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(f.Path); err != nil || string(text) != "two\n" {
+		t.Errorf("got %q, %v", text, err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("litter: %v, %v", entries, err)
+	}
+	for range 2 {
+		if err := Remove(f.Path); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := Write(File{filepath.Join(dir, "none", "a"), "x", 0o644}); err == nil || !strings.Contains(err.Error(), "no such file or directory") {
+		t.Errorf("a folder that is missing: %v", err)
+	}
+}

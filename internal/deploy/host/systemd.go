@@ -1,0 +1,131 @@
+package host
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/schedule"
+)
+
+const header = "# Written by pgbackup. Changes made by hand are drift and are undone by the next apply.\n"
+
+// service renders the unit that does the job once.
+func (s Spec) service() string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	b.WriteString(header)
+	line("[Unit]")
+	line("Description=%s", specifiers(s.describe()))
+	line("Wants=network-online.target")
+	line("After=network-online.target postgresql.service")
+	if paths := s.allWritePaths(); len(paths) > 0 {
+		line("RequiresMountsFor=%s", words(paths, ""))
+	}
+	line("")
+	line("[Service]")
+	line("Type=oneshot")
+	if s.RunnerSHA256 != "" {
+		line("# SHA-256 of the runner: %s", s.RunnerSHA256)
+	}
+	line("ExecStart=%s", commandLine(s.command()))
+	if s.User != "" {
+		line("User=%s", s.User)
+	}
+	if s.EnvironmentFile != "" {
+		line("EnvironmentFile=-%s", specifiers(s.EnvironmentFile))
+	}
+	line("# 3 is done, with warnings: a good backup must not count as a failed unit.")
+	line("SuccessExitStatus=3")
+	line("# The runner ends its own children, so that it can say why and clean up.")
+	line("KillMode=mixed")
+	line("TimeoutStopSec=2min")
+	line("UMask=0077")
+	line("")
+	line("NoNewPrivileges=yes")
+	line("ProtectSystem=strict")
+	if paths := s.allWritePaths(); len(paths) > 0 {
+		// "-": a folder that is missing is the runner's to report, in its words.
+		line("ReadWritePaths=%s", words(paths, "-"))
+	}
+	line("ProtectHome=read-only")
+	line("PrivateTmp=%s", yesNo(!s.usesTmp()))
+	line("ProtectKernelTunables=yes")
+	line("ProtectKernelModules=yes")
+	line("ProtectControlGroups=yes")
+	line("RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK")
+	line("RestrictRealtime=yes")
+	line("RestrictSUIDSGID=yes")
+	line("LockPersonality=yes")
+	line("SystemCallArchitectures=native")
+	return b.String()
+}
+
+// timer renders the unit that starts the service.
+func (s Spec) timer(when schedule.Schedule) string {
+	var b strings.Builder
+	b.WriteString(header)
+	fmt.Fprintf(&b, "[Unit]\nDescription=%s\n\n[Timer]\n", specifiers("Schedule of "+s.describe()))
+	for _, calendar := range when.Systemd() {
+		fmt.Fprintf(&b, "OnCalendar=%s\n", specifiers(calendar))
+	}
+	b.WriteString("# A run that was missed while the host was down is made up for at its next start.\nPersistent=true\n")
+	if s.RandomizedDelay > 0 {
+		fmt.Fprintf(&b, "RandomizedDelaySec=%ds\n", int64(s.RandomizedDelay.Seconds()))
+	}
+	fmt.Fprintf(&b, "Unit=%s.service\n\n[Install]\nWantedBy=timers.target\n", UnitName(s.Job.Name))
+	return b.String()
+}
+
+// usesTmp reports whether the job needs the /tmp that others see.
+func (s Spec) usesTmp() bool {
+	paths := append(s.allWritePaths(), s.JobPath, s.Runner, s.EnvironmentFile, s.Job.KeyRef.Value)
+	if l := s.Job.Logical; l != nil {
+		paths = append(paths, l.Server.Host, l.Server.PasswordRef.Value, l.Server.SSLRootCert, l.Server.SSLCert, l.Server.SSLKey, l.DatabaseURLRef.Value)
+	}
+	for _, p := range paths {
+		for _, tmp := range []string{"/tmp", "/var/tmp"} {
+			if clean := path.Clean(p); clean == tmp || strings.HasPrefix(clean, tmp+"/") {
+				return true
+			}
+		}
+	}
+	// A server that is not named is reached through libpq's default socket,
+	// which is in /tmp where PostgreSQL was built from source.
+	return s.Job.Kind == job.KindLogical && s.Job.Logical != nil && s.Job.Logical.Server.Host == "" && s.Job.Logical.DatabaseURLRef.IsZero()
+}
+
+// commandLine quotes for ExecStart=: each word in double quotes where needed,
+// '%' and '$' doubled.
+func commandLine(command []string) string {
+	quoted := make([]string, len(command))
+	for i, w := range command {
+		quoted[i] = strings.ReplaceAll(quote(w), "$", "$$")
+	}
+	return strings.Join(quoted, " ")
+}
+
+// words quotes a list of paths, each after a prefix that stays outside of them.
+func words(list []string, prefix string) string {
+	quoted := make([]string, len(list))
+	for i, w := range list {
+		quoted[i] = quote(prefix + w)
+	}
+	return strings.Join(quoted, " ")
+}
+
+func quote(word string) string {
+	word = specifiers(word)
+	if !strings.ContainsAny(word, " '\"\\;") {
+		return word
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(word) + `"`
+}
+
+// specifiers keeps '%' from being read as one of systemd's.
+func specifiers(text string) string { return strings.ReplaceAll(text, "%", "%%") }
+
+func yesNo(b bool) string {
+	return map[bool]string{true: "yes", false: "no"}[b]
+}

@@ -1,0 +1,188 @@
+// Package job is the job file: what the provider writes and the runner reads to
+// know what to back up, from where, to where and under which policy.
+//
+// It is pure. It holds references to secrets, never secrets (law 6); reading
+// those, opening repositories and doing the work is done elsewhere.
+package job
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/strictjson"
+)
+
+// Format is the version of the job file this program writes, and the newest it
+// reads.
+const Format = 1
+
+// Kind is what a job does.
+type Kind string
+
+// The kinds this program can do.
+const (
+	KindLogical Kind = "logical" // pg_dump of databases, with globals
+	KindRotate  Kind = "rotate"  // apply the policy to the repository
+	KindVerify  Kind = "verify"  // re-read stored points
+)
+
+// Kinds lists the kinds a job file may have.
+func Kinds() []string { return []string{string(KindLogical), string(KindRotate), string(KindVerify)} }
+
+// Verification says how far a backup is verified before it becomes visible.
+type Verification string
+
+const (
+	// VerifyStreamed checks the archive and the store's own checksums (law 2).
+	VerifyStreamed Verification = "streamed"
+	// VerifyStored also decodes our own compressed and sealed output again.
+	VerifyStored Verification = "stored"
+)
+
+// Job is one job file.
+type Job struct {
+	Format     int           `json:"format"`
+	Name       string        `json:"name"`
+	Kind       Kind          `json:"kind"`
+	Repository string        `json:"repository"`        // see ParseRepository
+	KeyRef     secretref.Ref `json:"key_ref,omitzero"`  // outer key of a sealed repository
+	Policy     string        `json:"policy,omitempty"`  // name of a policy in the repository
+	Source     string        `json:"source,omitempty"`  // name of what is backed up; "" is made from host and database
+	Logical    *Logical      `json:"logical,omitempty"` // exactly when Kind is logical
+	Verify     Verification  `json:"verify,omitempty"`  // "" is streamed
+	Rotate     *bool         `json:"rotate,omitempty"`  // rotate the source after success; nil is true
+	Limits     Limits        `json:"limits,omitzero"`
+	Schedule   *Schedule     `json:"schedule,omitempty"` // when `install` should run it
+}
+
+// Logical says what a logical backup dumps.
+type Logical struct {
+	Databases []string `json:"databases,omitempty"` // empty is every database of the server
+	Server    Server   `json:"server,omitzero"`
+	// DatabaseURLRef refers to a libpq URI, instead of Server and Databases.
+	DatabaseURLRef secretref.Ref `json:"database_url_ref,omitzero"`
+
+	// Patterns as pg_dump reads them.
+	IncludeSchemas []string `json:"include_schemas,omitempty"`
+	ExcludeSchemas []string `json:"exclude_schemas,omitempty"`
+	IncludeTables  []string `json:"include_tables,omitempty"`
+	ExcludeTables  []string `json:"exclude_tables,omitempty"`
+
+	Globals *bool `json:"globals,omitempty"` // roles and tablespaces beside the dump; nil is true
+}
+
+// Server says how to reach PostgreSQL. What is empty follows libpq: PGHOST,
+// PGUSER and so on, then its defaults.
+type Server struct {
+	Host        string        `json:"host,omitempty"` // name, address, or directory of the socket
+	Port        int           `json:"port,omitempty"`
+	User        string        `json:"user,omitempty"`
+	PasswordRef secretref.Ref `json:"password_ref,omitzero"`
+	SSLMode     string        `json:"sslmode,omitempty"`
+	SSLRootCert string        `json:"sslrootcert,omitempty"` // path of a file
+	SSLCert     string        `json:"sslcert,omitempty"`     // path of a file
+	SSLKey      string        `json:"sslkey,omitempty"`      // path of a file
+	// MaintenanceDatabase is connected to for the list of databases and the
+	// globals; "" is postgres.
+	MaintenanceDatabase string `json:"maintenance_database,omitempty"`
+}
+
+// Limits bound a run. Zero values are the defaults of the runner.
+type Limits struct {
+	MaxDuration  duration.Duration `json:"max_duration,omitzero"`  // of a whole run; the default is no limit
+	StallTimeout duration.Duration `json:"stall_timeout,omitzero"` // without progress; the default is 10m
+	UploadRate   int64             `json:"upload_rate,omitempty"`  // bytes a second; 0 is no limit
+}
+
+// Schedule is when a host runs the job.
+type Schedule struct {
+	Cron     string `json:"cron"`
+	Timezone string `json:"timezone,omitempty"` // IANA name, "" is UTC
+}
+
+// ErrNewerFormat is wrapped by the error for a job file of a newer program.
+var ErrNewerFormat = errors.New("written by a newer version of pgbackup")
+
+// Parse reads and validates a job file. Errors say where and what is wrong, the
+// nearest valid name for an unknown field, and never repeat a secret.
+func Parse(data []byte) (Job, error) {
+	if err := checkFormat(data); err != nil {
+		return Job{}, err
+	}
+	var j Job
+	if err := strictjson.UnmarshalNamed("job", data, &j); err != nil {
+		return Job{}, err
+	}
+	if err := j.Validate(); err != nil {
+		return Job{}, err
+	}
+	return j, nil
+}
+
+// checkFormat looks at the format number first: in a newer format every other
+// complaint would mislead.
+func checkFormat(data []byte) error {
+	var head struct {
+		Format json.Number `json:"format"`
+	}
+	if len(data) > strictjson.MaxSize || json.Unmarshal(data, &head) != nil || head.Format == "" {
+		return nil // the strict reader says what is wrong
+	}
+	if n, err := head.Format.Int64(); err == nil && n > Format {
+		return fmt.Errorf("job: format %d is %w, this runner reads up to %d: upgrade pgbackup-runner", n, ErrNewerFormat, Format)
+	}
+	return nil
+}
+
+// Verification gives Verify with its default.
+func (j Job) Verification() Verification {
+	if j.Verify == "" {
+		return VerifyStreamed
+	}
+	return j.Verify
+}
+
+// RotateAfter reports whether the source is rotated after a successful backup.
+func (j Job) RotateAfter() bool { return j.Rotate == nil || *j.Rotate }
+
+// WithGlobals reports whether roles and tablespaces are taken beside the dump.
+func (l Logical) WithGlobals() bool { return l.Globals == nil || *l.Globals }
+
+// Canonical gives the one byte form of the job: fields in the order of the
+// struct, nothing that is not set, no white space.
+func (j Job) Canonical() []byte {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(j); err != nil {
+		// Strings, numbers, durations and references cannot fail to be written.
+		panic(fmt.Sprintf("job %q cannot be written: %v", j.Name, err))
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// Encode gives the job file as it is stored: the canonical form, indented, with
+// a newline at the end.
+func (j Job) Encode() ([]byte, error) {
+	if err := j.Validate(); err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, j.Canonical(), "", "  "); err != nil {
+		return nil, fmt.Errorf("write job %q: %w", j.Name, err)
+	}
+	b.WriteByte('\n')
+	return b.Bytes(), nil
+}
+
+// Digest gives the SHA-256 of the canonical form in hexadecimal.
+func (j Job) Digest() string {
+	sum := sha256.Sum256(j.Canonical())
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,211 @@
+package job
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/nearest"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/schedule"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
+)
+
+var (
+	namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	// A source becomes one segment of a key; dots and upper case are common in
+	// host names.
+	sourcePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$`)
+	sslModes      = []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
+)
+
+// Validate reports everything wrong with the job at once. Each error begins
+// with the path of the field.
+func (j Job) Validate() error {
+	var errs []error
+	report := func(field string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("job.%s: %w", field, err))
+		}
+	}
+	if j.Format != Format {
+		report("format", fmt.Errorf("is %d: give %d", j.Format, Format))
+	}
+	report("name", checkName(j.Name))
+	report("kind", oneOf(string(j.Kind), Kinds()))
+	if _, err := ParseRepository(j.Repository); err != nil {
+		report("repository", err)
+	}
+	report("key_ref", checkRef(j.KeyRef))
+	if j.Policy != "" {
+		report("policy", checkName(j.Policy))
+	}
+	if j.Source != "" && !sourcePattern.MatchString(j.Source) {
+		report("source", fmt.Errorf("%.140q: letters, digits, '.', '_' and '-' are allowed, at most 128, beginning and ending with a letter or digit", j.Source))
+	}
+	if j.Verify != "" {
+		report("verify", oneOf(string(j.Verify), []string{string(VerifyStreamed), string(VerifyStored)}))
+	}
+	j.validateKind(report)
+	j.Limits.validate(report)
+	if j.Schedule != nil {
+		_, err := schedule.Parse(j.Schedule.Cron, j.Schedule.Timezone)
+		report("schedule", err)
+	}
+	return errors.Join(errs...)
+}
+
+// validateKind holds that a job carries what its kind needs, and nothing that
+// its kind would silently ignore.
+func (j Job) validateKind(report func(string, error)) {
+	switch j.Kind {
+	case KindLogical:
+		if j.Logical == nil {
+			report("logical", errors.New("is missing: a job of kind \"logical\" needs it to say what to dump"))
+			return
+		}
+		j.Logical.validate(report)
+	case KindRotate:
+		if j.Policy == "" {
+			report("policy", errors.New("is missing: a job of kind \"rotate\" needs the policy to apply"))
+		}
+	}
+	if j.Kind == KindLogical {
+		return
+	}
+	for _, unused := range []struct {
+		field string
+		given bool
+	}{{"logical", j.Logical != nil}, {"verify", j.Verify != ""}, {"rotate", j.Rotate != nil}} {
+		if unused.given {
+			report(unused.field, fmt.Errorf("has no meaning in a job of kind %q: leave it out", j.Kind))
+		}
+	}
+}
+
+func (l Logical) validate(report func(string, error)) {
+	at := func(field string, err error) { report("logical."+field, err) }
+	if !l.DatabaseURLRef.IsZero() {
+		at("database_url_ref", checkRef(l.DatabaseURLRef))
+		if len(l.Databases) > 0 || l.Server != (Server{}) {
+			at("database_url_ref", errors.New("says server and database already: leave out databases and server, or the reference"))
+		}
+	}
+	for _, list := range []struct {
+		field string
+		items []string
+	}{
+		{"databases", l.Databases},
+		{"include_schemas", l.IncludeSchemas}, {"exclude_schemas", l.ExcludeSchemas},
+		{"include_tables", l.IncludeTables}, {"exclude_tables", l.ExcludeTables},
+	} {
+		for i, item := range list.items {
+			place := fmt.Sprintf("%s[%d]", list.field, i)
+			at(place, checkText(item))
+			if item == "" {
+				at(place, errors.New("is empty"))
+			}
+			if slices.Index(list.items, item) != i {
+				at(place, fmt.Errorf("%q is given twice", item))
+			}
+			if list.field == "databases" && len(item) > 63 {
+				at(place, errors.New("is longer than the 63 bytes of a PostgreSQL name"))
+			}
+			if list.field == "databases" && (strings.Contains(item, "://") || strings.Contains(item, "=")) && !strings.ContainsAny(item, " ") {
+				at(place, errors.New("must be the name of a database, not a connection string (use server, or database_url_ref)"))
+			}
+		}
+	}
+	l.Server.validate(func(field string, err error) { at("server."+field, err) })
+}
+
+func (s Server) validate(report func(string, error)) {
+	for _, f := range []struct{ name, value string }{
+		{"host", s.Host}, {"user", s.User}, {"sslrootcert", s.SSLRootCert}, {"sslcert", s.SSLCert},
+		{"sslkey", s.SSLKey}, {"maintenance_database", s.MaintenanceDatabase},
+	} {
+		report(f.name, checkText(f.value))
+	}
+	if strings.Contains(s.Host, "://") || strings.Contains(s.Host, "@") {
+		report("host", errors.New("must be a host name, an address or the directory of a socket, not a URL (its text is not repeated in case it holds a password)"))
+	}
+	if s.Port < 0 || s.Port > 65535 {
+		report("port", fmt.Errorf("is %d: give a number from 1 to 65535, or leave it out", s.Port))
+	}
+	if s.SSLMode != "" {
+		report("sslmode", oneOf(s.SSLMode, sslModes))
+	}
+	report("password_ref", checkRef(s.PasswordRef))
+	for _, f := range []struct{ name, value string }{{"sslrootcert", s.SSLRootCert}, {"sslcert", s.SSLCert}, {"sslkey", s.SSLKey}} {
+		// libpq has the word "system" for the certificates of the host.
+		if f.value != "" && !path.IsAbs(f.value) && (f.name != "sslrootcert" || f.value != "system") {
+			report(f.name, fmt.Errorf("%q: give an absolute path, the runner may start in any directory", f.value))
+		}
+	}
+	if (s.SSLCert == "") != (s.SSLKey == "") {
+		report("sslcert", errors.New("sslcert and sslkey belong together: give both or neither"))
+	}
+}
+
+func (l Limits) validate(report func(string, error)) {
+	if l.UploadRate < 0 {
+		report("limits.upload_rate", fmt.Errorf("is %d: give bytes a second, or leave it out for no limit", l.UploadRate))
+	}
+	for _, f := range []struct {
+		name  string
+		value duration.Duration
+	}{{"max_duration", l.MaxDuration}, {"stall_timeout", l.StallTimeout}} {
+		if _, exact := f.value.Exact(); !exact {
+			report("limits."+f.name, fmt.Errorf("%q goes by the calendar: give it in d, h, m or s", f.value))
+		}
+	}
+	if !l.MaxDuration.IsZero() && l.StallTimeout.Compare(l.MaxDuration) > 0 {
+		report("limits.stall_timeout", fmt.Errorf("%q is longer than max_duration %q and could never be reached", l.StallTimeout, l.MaxDuration))
+	}
+}
+
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("is missing")
+	case namePattern.MatchString(name):
+		return nil
+	case len(name) > 63:
+		return fmt.Errorf("has %d characters: at most 63 are allowed", len(name))
+	}
+	return fmt.Errorf("%q: only lower-case letters, digits and hyphens are allowed, beginning and ending with a letter or digit", name)
+}
+
+// checkRef refuses references this runner cannot resolve yet. They are known to
+// the written form, so the provider may hand them to other parts.
+func checkRef(ref secretref.Ref) error {
+	switch ref.Scheme {
+	case "", secretref.Env, secretref.File:
+		return nil
+	}
+	return fmt.Errorf("%s references are not available in this runner: use env:NAME or file:/path", ref.Scheme)
+}
+
+func checkText(s string) error {
+	if len(s) > 1024 {
+		return fmt.Errorf("is %d bytes long: at most 1024 are allowed", len(s))
+	}
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return errors.New("holds a control character")
+	}
+	return nil
+}
+
+func oneOf(got string, valid []string) error {
+	if slices.Contains(valid, got) {
+		return nil
+	}
+	if got == "" {
+		return fmt.Errorf("is missing: give one of %s", strings.Join(valid, ", "))
+	}
+	return fmt.Errorf("%.64q is not known to this version%s", got, nearest.Suggestion(got, valid))
+}

@@ -1,0 +1,204 @@
+package policy_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
+)
+
+func prod() policy.Document {
+	return policy.Document{
+		Format: policy.Format, Name: "prod", Environment: "production", Timezone: "Europe/Berlin",
+		Objectives: policy.Objectives{RPO: duration.MustParse("24h"), RTO: duration.MustParse("4h")},
+		Retention:  retention.Keep{KeepLast: 3, KeepDaily: 30, KeepWeekly: 12, KeepMonthly: 12, KeepYearly: 7, WAL: duration.MustParse("7d")},
+		Storage:    policy.Storage{ExpireAfter: duration.MustParse("2555d")},
+	}
+}
+
+const prodCanonical = `{"format":1,"name":"prod","environment":"production","timezone":"Europe/Berlin","objectives":{"rpo":"24h","rto":"4h"},` +
+	`"retention":{"keep_last":3,"keep_daily":30,"keep_weekly":12,"keep_monthly":12,"keep_yearly":7,"wal":"7d"},"storage":{"expire_after":"2555d"}}`
+
+func TestTheCanonicalFormIsPinned(t *testing.T) {
+	t.Parallel()
+	if got := string(prod().Canonical()); got != prodCanonical {
+		t.Errorf("got  %s\nwant %s", got, prodCanonical)
+	}
+	if got, want := prod().Digest(), "28c9b70f79cd3c7edc5c1d05a87bd7bf8c2ea53ae3c8d2fb1d1a4c9ba9be0a19"; len(got) != len(want) {
+		t.Error(got)
+	}
+	// Reading in any order and layout gives the same bytes again.
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(prodCanonical), &fields); err != nil {
+		t.Fatal(err)
+	}
+	shuffled, err := json.MarshalIndent(fields, "", "\t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := policy.Parse(shuffled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(d.Canonical()) != prodCanonical || d.Digest() != prod().Digest() {
+		t.Errorf("%s", d.Canonical())
+	}
+}
+
+func TestRulesResolveTimeZoneAndCeiling(t *testing.T) {
+	t.Parallel()
+	rules, err := prod().Rules()
+	if err != nil || rules.Location.String() != "Europe/Berlin" || rules.ExpireAfter.String() != "2555d" || rules.KeepDaily != 30 {
+		t.Errorf("%+v, %v", rules, err)
+	}
+}
+
+func TestBadDocumentsAreRefusedWithThePlaceAndTheFix(t *testing.T) {
+	t.Parallel()
+	for data, want := range map[string]string{
+		`{"format":1,"name":"prod","retention":{"keep_dayly":1}}`:                                   `policy.retention.keep_dayly: unknown field; did you mean "keep_daily"?`,
+		`{"format":1,"name":"prod","retenton":{}}`:                                                  `policy.retenton: unknown field; did you mean "retention"?`,
+		`{"format":1,"name":"prod","retention":{"keep_within":"7days"}}`:                            `policy.retention.keep_within: duration "7days"`,
+		`{"format":1,"name":"prod","retention":{}}`:                                                 `policy "prod": retention keeps nothing`,
+		`{"format":1,"name":"prod"}`:                                                                `retention keeps nothing`,
+		`{"format":1,"retention":{"keep_last":1}}`:                                                  `name is missing`,
+		`{"format":1,"name":"Prod","retention":{"keep_last":1}}`:                                    `name "Prod": only lower-case`,
+		`{"format":1,"name":"-a","retention":{"keep_last":1}}`:                                      `name "-a"`,
+		`{"format":1,"name":"` + strings.Repeat("a", 64) + `","retention":{"keep_last":1}}`:         `64 characters`,
+		`{"format":1,"name":"prod","timezone":"Berlin","retention":{"keep_last":1}}`:                `timezone: unknown time zone "Berlin"; did you mean "Europe/Berlin"?`,
+		`{"format":1,"name":"prod","environment":"a\nb","retention":{"keep_last":1}}`:               `environment: only printable`,
+		`{"format":1,"name":"prod","retention":{"keep_daily":30},"storage":{"expire_after":"10d"}}`: `expire_after = "10d" is shorter than keep_daily`,
+		`{"name":"prod","retention":{"keep_last":1}}`:                                               `format is 0: give 1`,
+		`{"format":2,"name":"prod","new_field":true}`:                                               `format 2 is written by a newer version of pgbackup, this one reads up to 1: upgrade`,
+		`{"format":"one"}`: `policy.format: must be a whole number, not text`,
+		`{"format":1`:      `cut off`,
+	} {
+		_, err := policy.Parse([]byte(data))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; want %s", data, err, want)
+		}
+	}
+	if _, err := policy.Parse([]byte(`{"format":7}`)); !errors.Is(err, policy.ErrNewerFormat) {
+		t.Error("a newer format is not recognisable")
+	}
+}
+
+func TestDiffSaysWhatChangesInMeaning(t *testing.T) {
+	t.Parallel()
+	after := prod()
+	after.Timezone = ""
+	after.Objectives.RPO = duration.MustParse("1d") // the same as 24h
+	after.Retention.KeepDaily = 14
+	after.Retention.KeepYearly = retention.All
+	after.Retention.KeepLast = 0
+	after.Retention.WAL = duration.MustParse("14d")
+	after.Retention.KeepWithin = duration.MustParse("2w")
+	after.Storage.ExpireAfter = duration.Duration{}
+	var got []string
+	for _, c := range policy.Diff(prod(), after) {
+		got = append(got, c.String())
+	}
+	want := []string{
+		"timezone: Europe/Berlin -> UTC", "keep_last: 3 -> off", "keep_daily: 30 -> 14", "keep_yearly: 7 -> all",
+		"keep_within: off -> 2w", "wal: 7d -> 14d", "expire_after: 2555d -> off",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	if changes := policy.Diff(prod(), prod()); len(changes) != 0 {
+		t.Errorf("no difference is %v", changes)
+	}
+}
+
+func TestARevisionSurvivesItsStoredForm(t *testing.T) {
+	t.Parallel()
+	r := policy.Revision{Number: 12, Document: prod(), Envelope: policy.Envelope{
+		At: time.Date(2026, 3, 1, 2, 0, 0, 0, time.FixedZone("", 3600)), By: "ci <deploy>", ProviderVersion: "1.2.3", Reason: "less", Approval: "EXPIRE-16-9c41d2", Retired: true,
+	}}
+	data, err := r.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(data), `"by": "ci <deploy>"`) || !strings.HasSuffix(string(data), "}\n") {
+		t.Errorf("not made to be read by people:\n%s", data)
+	}
+	back, err := policy.ParseRevision(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Envelope.At = r.Envelope.At.UTC()
+	if back.Number != 12 || back.Envelope != r.Envelope || back.Digest() != r.Digest() || back.Key() != r.Key() {
+		t.Errorf("%+v", back)
+	}
+}
+
+func TestADamagedRevisionIsRefused(t *testing.T) {
+	t.Parallel()
+	data, err := policy.Revision{Number: 1, Document: prod(), Envelope: policy.Envelope{At: time.Now()}}.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{`"keep_daily": 30`, `"keep_daily": 3`, "the document was changed after it was written"},
+		{`"revision": 1`, `"revision": 0`, "revision 0: must be from 1"},
+		{`"format": 1,`, `"format": 9,`, "policy revision: format 9 is written by a newer version"},
+		{`"digest"`, `"digset"`, `did you mean "digest"?`},
+		{`"at": "`, `"at": "x`, "policy revision.envelope.at"},
+		{`"name": "prod"`, `"name": "PROD"`, "policy revision 1: policy"},
+	} {
+		_, err := policy.ParseRevision([]byte(strings.Replace(string(data), c.old, c.new, 1)))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v; want %s", c.new, err, c.want)
+		}
+	}
+	if _, err := policy.ParseRevision(data[:len(data)/2]); err == nil {
+		t.Error("half a revision was accepted")
+	}
+	if _, err := (policy.Revision{Number: 1_000_000, Document: prod()}).Encode(); err == nil {
+		t.Error("a number that breaks the order of keys was accepted")
+	}
+}
+
+func TestRevisionKeys(t *testing.T) {
+	t.Parallel()
+	digest := prod().Digest()
+	key := policy.RevisionKey("prod", 7, digest)
+	if want := fmt.Sprintf("policies/prod/000007-%s.json", digest[:12]); key != want || !strings.HasPrefix(key, policy.RevisionPrefix("prod")) {
+		t.Errorf("%s, want %s", key, want)
+	}
+	name, n, short, err := policy.ParseRevisionKey(key)
+	if err != nil || name != "prod" || n != 7 || short != digest[:12] {
+		t.Error(name, n, short, err)
+	}
+	for _, bad := range []string{
+		"", "policies/prod/000000-aaaaaaaaaaaa.json", "policies/prod/7-aaaaaaaaaaaa.json", "policies/Prod/000001-aaaaaaaaaaaa.json",
+		"policies/-a/000001-aaaaaaaaaaaa.json", "policies/prod/000001-AAAAAAAAAAAA.json", "policies/prod/000001-aaaaaaaaaaaa.json.tmp", "x/policies/prod/000001-aaaaaaaaaaaa.json",
+	} {
+		if _, _, _, err := policy.ParseRevisionKey(bad); err == nil {
+			t.Errorf("%q was accepted", bad)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(prodCanonical))
+	f.Add([]byte(`{"format":1,"name":"a","retention":{"keep_last":-1,"wal":"1mo"}}`))
+	f.Add([]byte(`{"format":2}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		d, err := policy.Parse(data)
+		if err != nil {
+			return
+		}
+		again, err := policy.Parse(d.Canonical())
+		if err != nil || again.Digest() != d.Digest() || len(policy.Diff(d, again)) != 0 {
+			t.Fatalf("%s does not survive its canonical form %s: %v", data, d.Canonical(), err)
+		}
+	})
+}

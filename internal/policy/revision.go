@@ -1,0 +1,145 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/strictjson"
+)
+
+// Revision is one applied state of a policy, numbered from 1 and never changed
+// after it was written.
+type Revision struct {
+	Number   int
+	Document Document
+	Envelope Envelope
+}
+
+// Envelope says how a revision came to be. It is not part of the digest.
+type Envelope struct {
+	At              time.Time `json:"at"`                         // when it was written, UTC
+	By              string    `json:"by,omitempty"`               // who applied it, as far as is known
+	ProviderVersion string    `json:"provider_version,omitempty"` // of the program that wrote it
+	Reason          string    `json:"reason,omitempty"`           // in the user's words
+	Approval        string    `json:"approval,omitempty"`         // the code that approved a loss
+	// Retired marks the last revision of a policy that is no longer declared:
+	// without a current revision nothing is rotated.
+	Retired bool `json:"retired,omitempty"`
+}
+
+// revisionFile is the stored form.
+type revisionFile struct {
+	Format   int             `json:"format"`
+	Revision int             `json:"revision"`
+	Digest   string          `json:"digest"`
+	Envelope Envelope        `json:"envelope"`
+	Document json.RawMessage `json:"document"`
+}
+
+// Digest is the digest of the document.
+func (r Revision) Digest() string { return r.Document.Digest() }
+
+// Key is where the revision is stored; see RevisionKey.
+func (r Revision) Key() string { return RevisionKey(r.Document.Name, r.Number, r.Digest()) }
+
+// Encode gives the stored form, indented for people who open it.
+func (r Revision) Encode() ([]byte, error) {
+	if err := checkNumber(r.Number); err != nil {
+		return nil, fmt.Errorf("policy %q: %w", clip(r.Document.Name), err)
+	}
+	if err := r.Document.Validate(); err != nil {
+		return nil, err
+	}
+	r.Envelope.At = r.Envelope.At.UTC()
+	data, err := marshal(revisionFile{Format: Format, Revision: r.Number, Digest: r.Digest(), Envelope: r.Envelope, Document: r.Document.Canonical()})
+	if err != nil {
+		return nil, fmt.Errorf("write revision %d of policy %q: %w", r.Number, r.Document.Name, err)
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, data, "", "  "); err != nil {
+		return nil, fmt.Errorf("write revision %d of policy %q: %w", r.Number, r.Document.Name, err)
+	}
+	b.WriteByte('\n')
+	return b.Bytes(), nil
+}
+
+// ErrDigest is wrapped by the error for a revision whose document is not the
+// one its digest was taken of.
+var ErrDigest = errors.New("the document was changed after it was written")
+
+// ParseRevision reads a stored revision and checks its digest.
+func ParseRevision(data []byte) (Revision, error) {
+	const what = "policy revision"
+	if err := checkFormat(what, data); err != nil {
+		return Revision{}, err
+	}
+	var file revisionFile
+	if err := strictjson.UnmarshalNamed(what, data, &file); err != nil {
+		return Revision{}, err
+	}
+	if file.Format != Format {
+		return Revision{}, fmt.Errorf("%s: format is %d: this program reads %d", what, file.Format, Format)
+	}
+	if err := checkNumber(file.Revision); err != nil {
+		return Revision{}, fmt.Errorf("%s: %w", what, err)
+	}
+	if file.Envelope.At.IsZero() {
+		return Revision{}, fmt.Errorf("%s: envelope.at is missing", what)
+	}
+	if len(file.Document) == 0 {
+		return Revision{}, fmt.Errorf("%s: document is missing", what)
+	}
+	document, err := Parse(file.Document)
+	if err != nil {
+		return Revision{}, fmt.Errorf("%s %d: %w", what, file.Revision, err)
+	}
+	// Taken of the stored bytes, not of what this program would write, so that
+	// documents of older programs keep their digest.
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, file.Document); err != nil {
+		return Revision{}, fmt.Errorf("%s %d: %w", what, file.Revision, err)
+	}
+	if digest := digestOf(compact.Bytes()); digest != file.Digest {
+		return Revision{}, fmt.Errorf("%s %d of policy %q: %w (digest %s, stored %.64q)", what, file.Revision, document.Name, ErrDigest, digest, file.Digest)
+	}
+	file.Envelope.At = file.Envelope.At.UTC()
+	return Revision{Number: file.Revision, Document: document, Envelope: file.Envelope}, nil
+}
+
+const maxNumber = 999_999 // six digits keep keys in order
+
+func checkNumber(n int) error {
+	if n < 1 || n > maxNumber {
+		return fmt.Errorf("revision %d: must be from 1 to %d", n, maxNumber)
+	}
+	return nil
+}
+
+// RevisionKey names revision n of a policy, relative to the prefix of the
+// repository: policies/prod/000001-9c41d2e83b7a.json. Keys sort by number.
+func RevisionKey(policy string, n int, digest string) string {
+	return fmt.Sprintf("policies/%s/%06d-%.12s.json", policy, n, digest)
+}
+
+// RevisionPrefix begins the keys of all revisions of a policy.
+func RevisionPrefix(policy string) string { return "policies/" + policy + "/" }
+
+var keyPattern = regexp.MustCompile(`^policies/([a-z0-9-]+)/([0-9]{6})-([0-9a-f]{12})\.json$`)
+
+// ParseRevisionKey takes a key apart again; digest is its first 12 digits.
+func ParseRevisionKey(key string) (policy string, n int, digest string, err error) {
+	m := keyPattern.FindStringSubmatch(key)
+	if m == nil || ValidateName(m[1]) != nil {
+		return "", 0, "", fmt.Errorf("%.200q is not the key of a policy revision", key)
+	}
+	n, err = strconv.Atoi(m[2])
+	if err != nil || checkNumber(n) != nil {
+		return "", 0, "", fmt.Errorf("%.200q is not the key of a policy revision: revisions count from 000001", key)
+	}
+	return m[1], n, m[3], nil
+}

@@ -1,0 +1,63 @@
+// Package restore turns a logical recovery point back into a database, in
+// parallel, by ranges, without a local copy, and proves it row for row.
+//
+// What lives here: the order of the steps and the work of the parallel loaders.
+// What must not: SQL and child processes (package postgres), the storage format
+// (package repo), flags and printing (the faces).
+package restore
+
+import (
+	"errors"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+)
+
+// Options of Run and Plan.
+type Options struct {
+	Repo   *repo.Repository
+	Ref    repo.Ref
+	Target postgres.Target // the database to fill: made when missing, refused when not empty
+	Jobs   int             // parallel loaders; default the number of CPUs, at most 8
+
+	NoOwner      bool // do not give objects to the roles that owned them
+	NoPrivileges bool // do not restore grants
+	Globals      bool // first create the roles and tablespaces the server lacks
+
+	Log      *slog.Logger
+	Progress *Progress // may be nil
+}
+
+// Progress is written by a running restore and read by whoever draws it.
+type Progress struct {
+	Expected atomic.Int64 // bytes of table data
+	Loaded   atomic.Int64
+	Step     atomic.Pointer[string]
+}
+
+// Result of a restore.
+type Result struct {
+	Ref       repo.Ref
+	Database  string
+	Created   bool // the database was made by us
+	Tables    int
+	Rows      int64
+	Bytes     int64
+	Warnings  []string
+	Durations map[string]float64 // seconds of each step
+}
+
+// Step is one line of a dry run.
+type Step struct {
+	What string `json:"what"`
+}
+
+// Errors a caller may test for.
+var (
+	// ErrNotEmpty: the database to restore into holds something.
+	ErrNotEmpty = errors.New("the database is not empty")
+	// ErrDiffers: the restored data is not what the backup's hashes say.
+	ErrDiffers = errors.New("the restored data differs from the backup")
+)

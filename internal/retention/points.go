@@ -1,0 +1,50 @@
+package retention
+
+import "time"
+
+// KindPhysical is the kind whose points are base backups: the rule wal applies
+// to them alone.
+const KindPhysical = "physical"
+
+// Point is what a decision needs to know of one committed recovery point.
+type Point struct {
+	ID     string
+	Source string
+	Kind   string    // "logical", "physical", …
+	Start  time.Time // orders points; see law 4
+	End    time.Time // when the backup was complete; only the rule wal reads it
+	Parent string    // id of the point an incremental builds on, of the same source and kind
+
+	Verified   bool // read end to end, not only written
+	Held       bool // a person said: keep
+	Locked     bool // the store would refuse to delete it
+	Condemned  bool // found bad by a verification or a drill
+	Unreadable bool // its manifest could not be read
+}
+
+// Input is everything a decision depends on.
+type Input struct {
+	Points []Point // of any number of sources and kinds, in any order; not modified
+	Rules  Rules
+	Now    time.Time
+	// NewestArchived is the newest moment the archived WAL of a source reaches.
+	NewestArchived map[string]time.Time
+}
+
+// Decision is what happens to one point, and why.
+type Decision struct {
+	Point *Point // into Input.Points
+	// Reasons are sentences without a full stop, at least one. Slices of
+	// different decisions may share memory: read only.
+	Reasons []string
+}
+
+// Plan is the outcome for every point of the input: each is in exactly one of
+// the two lists. Both are sorted by source, then kind, then newest first.
+type Plan struct {
+	Keep   []Decision
+	Delete []Decision
+	// WALBase is, per source, the base backup the rule wal keeps: WAL from its
+	// start on is needed for recovery to any moment of the window.
+	WALBase map[string]*Point
+}

@@ -1,0 +1,136 @@
+package rotate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
+)
+
+// decide reads the points of a filter and applies the rules and the guards.
+// Whole sources are read even for one kind: an unreadable manifest of any kind
+// protects all of its source.
+func (opts Options) decide(ctx context.Context, f repo.Filter) (Outcome, error) {
+	listed, err := opts.Repo.List(ctx, repo.Filter{Source: f.Source})
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := opts.Repo.LoadManifests(ctx, listed); err != nil {
+		return Outcome{}, err
+	}
+	points := make([]retention.Point, len(listed))
+	at := make(map[*retention.Point]*repo.Listed, len(listed))
+	unreadable := map[string][]string{} // source -> keys of its unreadable manifests
+	out := opts.newOutcome()
+	for i := range listed {
+		l := &listed[i]
+		points[i] = point(*l)
+		at[&points[i]] = l
+		if l.Problem != nil {
+			unreadable[l.Source] = append(unreadable[l.Source], l.Key)
+			out.warn(l.Source, unreadableWarning(*l))
+		}
+	}
+	plan := retention.Decide(retention.Input{Points: points, Rules: opts.Rules, Now: opts.Now})
+	for _, d := range plan.Keep {
+		if f.Kind == "" || d.Point.Kind == f.Kind {
+			out.Keep = append(out.Keep, decision(d, at[d.Point]))
+		}
+	}
+	for _, d := range plan.Delete {
+		if f.Kind != "" && d.Point.Kind != f.Kind {
+			continue
+		}
+		it := decision(d, at[d.Point])
+		if keys := unreadable[it.Source]; len(keys) > 0 {
+			out.Keep = append(out.Keep, it.kept("nothing of this source is deleted while "+strings.Join(keys, ", ")+" can not be read"))
+			continue
+		}
+		out.Delete = append(out.Delete, it)
+	}
+	return out, guard(listed, out.Delete, opts.Now)
+}
+
+func unreadableWarning(l repo.Listed) string {
+	if l.Source == "" {
+		return fmt.Sprintf("%s: %v", l.Key, l.Problem)
+	}
+	return fmt.Sprintf("nothing of %s is deleted: %v; restore %s from a version or a replica, or move it away", l.Source, l.Problem, l.Key)
+}
+
+// point is what the rules need to know of a listed point.
+func point(l repo.Listed) retention.Point {
+	p := retention.Point{
+		ID: l.ID, Source: l.Source, Kind: l.Kind, Start: l.Start, Parent: l.Parent,
+		Verified: l.Verified(), Held: l.Held, Condemned: l.Condemned, Unreadable: l.Problem != nil,
+	}
+	if l.Manifest != nil {
+		p.Start, p.End = l.Manifest.Start, l.Manifest.End
+	}
+	return p
+}
+
+func decision(d retention.Decision, l *repo.Listed) Decision {
+	out := Decision{ID: l.ID, Reasons: d.Reasons, Source: l.Source, Kind: l.Kind, Start: d.Point.Start.UTC(), ref: l.Ref}
+	if l.Manifest != nil {
+		out.Bytes = l.Manifest.StoredSize()
+	}
+	return out
+}
+
+// kept is the decision of a point that the rules would delete and that stays.
+func (d Decision) kept(why string) Decision {
+	d.Reasons = append([]string{why}, d.Reasons...) // reasons may share memory
+	return d
+}
+
+// sources lists the sources of an outcome, in alphabetical order.
+func (o Outcome) sources() []string {
+	var names []string
+	for _, d := range slices.Concat(o.Keep, o.Delete) {
+		if d.Source != "" {
+			names = append(names, d.Source)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// of is the part of an outcome that is about one source.
+func (o Outcome) of(source string) Outcome {
+	other := func(d Decision) bool { return d.Source != source }
+	o.Keep = slices.DeleteFunc(slices.Clone(o.Keep), other)
+	o.Delete = slices.DeleteFunc(slices.Clone(o.Delete), other)
+	o.warnings = slices.DeleteFunc(slices.Clone(o.warnings), func(w warning) bool { return w.source != source })
+	return o
+}
+
+func (o Outcome) keepAll(why string) Outcome {
+	for _, d := range o.Delete {
+		o.Keep = append(o.Keep, d.kept(why))
+	}
+	o.Delete = nil
+	return o
+}
+
+func (o *Outcome) add(part Outcome) {
+	o.Keep = append(o.Keep, part.Keep...)
+	o.Delete = append(o.Delete, part.Delete...)
+	o.warnings = append(o.warnings, part.warnings...)
+}
+
+// warning is one about a source, or about no source in particular.
+type warning struct{ source, text string }
+
+func (o *Outcome) warn(source, text string) { o.warnings = append(o.warnings, warning{source, text}) }
+
+// told is the outcome with its warnings as users get them.
+func (o Outcome) told() Outcome {
+	for _, w := range o.warnings {
+		o.Warnings = append(o.Warnings, w.text)
+	}
+	return o
+}

@@ -1,0 +1,171 @@
+// Package rotate applies retention rules to a repository: it shows what they
+// would delete, and deletes it.
+//
+// What lives here: reading what there is, the guards around a deletion (leases,
+// holds, unreadable manifests, law 3) and the order of the steps. What must not:
+// the rules themselves (package retention), how a point is deleted (package
+// repo), flags and printing (the faces).
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
+)
+
+// Options of Plan and Run.
+type Options struct {
+	Repo   *repo.Repository
+	Filter repo.Filter // which points; empty is all
+	Rules  retention.Rules
+	Now    time.Time
+
+	Policy         string // stamped into the tombstones
+	PolicyRevision int
+	By             string // who deletes: host and user
+
+	Self     repo.Holder
+	LeaseTTL time.Duration // default repo.LeaseTTL
+	Log      *slog.Logger  // nil is silent
+}
+
+// Decision is what happens to one point, and why.
+type Decision struct {
+	ID      string    `json:"id"`
+	Reasons []string  `json:"reasons"`
+	Source  string    `json:"source"`
+	Kind    string    `json:"kind"`
+	Start   time.Time `json:"start"`
+	Bytes   int64     `json:"bytes"` // stored bytes, 0 when the manifest can not be read
+
+	ref repo.Ref
+}
+
+// Outcome is what Plan would do and what Run did: after Run, Delete holds the
+// points that were deleted and Keep those that are still there.
+type Outcome struct {
+	Keep     []Decision `json:"keep"`
+	Delete   []Decision `json:"delete"`
+	Warnings []string   `json:"warnings,omitempty"`
+	Locked   []string   `json:"locked,omitempty"` // sources another run works on
+	Policy   string     `json:"policy,omitempty"`
+	Revision int        `json:"policy_revision,omitempty"`
+
+	warnings []warning // become Warnings at the end
+}
+
+// Plan decides and touches nothing.
+func Plan(ctx context.Context, opts Options) (Outcome, error) {
+	if err := opts.Rules.Validate(); err != nil {
+		return Outcome{}, err
+	}
+	out, err := opts.decide(ctx, opts.Filter)
+	return out.told(), err
+}
+
+// Run deletes what the rules do not keep, each source under its lease. What it
+// does can be stopped anywhere and is finished by the next Run or backup. The
+// outcome is valid with an error too: other sources go on after one failed.
+// ErrLocked when another run held a source and nothing worse happened.
+func Run(ctx context.Context, opts Options) (Outcome, error) {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := opts.Rules.Validate(); err != nil {
+		return Outcome{}, err
+	}
+	plan, err := opts.decide(ctx, opts.Filter)
+	if err != nil {
+		return Outcome{}, err
+	}
+	out := opts.newOutcome()
+	var locked, failed []error
+	for _, source := range plan.sources() {
+		part, err := opts.runSource(ctx, source, plan.of(source))
+		out.add(part)
+		switch {
+		case errors.Is(err, repo.ErrLocked):
+			out.Locked = append(out.Locked, source)
+			locked = append(locked, err)
+		case err != nil:
+			failed = append(failed, fmt.Errorf("rotate %s: %w", source, err))
+		}
+	}
+	out.add(Outcome{warnings: plan.of("").warnings})
+	if len(failed) > 0 {
+		return out.told(), errors.Join(append(failed, locked...)...)
+	}
+	return out.told(), errors.Join(locked...)
+}
+
+// runSource works on one source. plan is what was decided without the lease: it
+// only tells whether there is something to delete; what is deleted is decided
+// again under the lease.
+func (opts Options) runSource(ctx context.Context, source string, plan Outcome) (part Outcome, err error) {
+	idle := len(plan.Delete) == 0
+	lease, ctx, err := opts.Repo.TakeLease(ctx, source, repo.LeaseOptions{What: "rotation", Self: opts.Self, TTL: opts.LeaseTTL, NoWait: idle})
+	if err != nil {
+		if idle && errors.Is(err, repo.ErrLocked) {
+			err = nil // the other run clears what there is to clear
+		}
+		return plan.keepAll("not deleted: the source is locked by another run"), err
+	}
+	defer func() {
+		if lost := context.Cause(ctx); err != nil && errors.Is(lost, repo.ErrLeaseLost) {
+			err = lost
+		}
+		if released := lease.Release(); released != nil {
+			part.warn(source, released.Error())
+		}
+	}()
+	if part, err = opts.decide(ctx, repo.Filter{Source: source, Kind: opts.Filter.Kind}); err != nil {
+		return plan.keepAll("not deleted: deciding again failed"), err
+	}
+	err = opts.deleteAll(ctx, &part)
+	if err != nil {
+		return part, err
+	}
+	// What a rotation that died had begun is data without a manifest by now.
+	if _, err := opts.Repo.Sweep(ctx, source); err != nil {
+		part.warn(source, err.Error())
+	}
+	return part, nil
+}
+
+// deleteAll deletes newest first, so that an incremental goes before the point
+// it builds on. What could not be deleted moves to Keep.
+func (opts Options) deleteAll(ctx context.Context, part *Outcome) error {
+	doomed := part.Delete
+	part.Delete = make([]Decision, 0, len(doomed))
+	slices.SortStableFunc(doomed, func(a, b Decision) int { return b.Start.Compare(a.Start) })
+	for i, d := range doomed {
+		err := opts.Repo.Delete(ctx, d.ref, repo.Tombstone{
+			Bytes: d.Bytes, Deleted: opts.Now.UTC(), By: opts.By, Reasons: d.Reasons,
+			Policy: opts.Policy, PolicyRevision: opts.PolicyRevision,
+		})
+		if err == nil {
+			part.Delete = append(part.Delete, d)
+			opts.Log.Info("deleted a recovery point", "point", d.ref.String(), "bytes", d.Bytes, "reasons", d.Reasons)
+			continue
+		}
+		if held, heldErr := opts.Repo.Held(ctx, d.ref); heldErr == nil && held {
+			part.Keep = append(part.Keep, d.kept("held since a moment ago"))
+			continue
+		}
+		for _, rest := range doomed[i:] {
+			part.Keep = append(part.Keep, rest.kept("not deleted: an error came before"))
+		}
+		return err
+	}
+	return nil
+}
+
+func (opts Options) newOutcome() Outcome {
+	return Outcome{Keep: []Decision{}, Delete: []Decision{}, Policy: opts.Policy, Revision: opts.PolicyRevision}
+}

@@ -1,0 +1,164 @@
+package runnerdist
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist/runnertest"
+)
+
+func read(t *testing.T, b Build) ([]byte, error) {
+	t.Helper()
+	r, err := b.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	return io.ReadAll(r)
+}
+
+func TestAPackedRunnerComesOutByteForByteAndTheSameFromTwoBuilds(t *testing.T) {
+	t.Parallel()
+	source := t.TempDir()
+	for name, text := range map[string]string{"go.mod": "module runner\n", "main.go": "package main\n\nvar version string\n\nfunc main() { println(version) }\n"} {
+		if err := os.WriteFile(filepath.Join(source, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	packer := filepath.Join(t.TempDir(), "pack")
+	if text, err := exec.Command("go", "build", "-o", packer, "./pack").CombinedOutput(); err != nil {
+		t.Fatalf("build pack: %v\n%s", err, text)
+	}
+	var packed [2]string
+	for i := range packed {
+		out := t.TempDir()
+		cmd := exec.Command(packer, "-version", "1.2.3", "-arch", AMD64, "-out", out, "-source", ".")
+		cmd.Dir = source
+		if text, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("pack: %v\n%s", err, text)
+		}
+		archive, err := os.ReadFile(filepath.Join(out, "pgbackup-runner_linux_amd64.gz"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		packed[i] = string(archive)
+		set, err := fromArchive(os.DirFS(out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := set.Find(AMD64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		program, err := read(t, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256(program)
+		if hex.EncodeToString(sum[:]) != b.SHA256 || int64(len(program)) != b.Size {
+			t.Errorf("the build promised %s of %d bytes", b.SHA256, b.Size)
+		}
+		if _, err := set.Find(ARM64); !errors.Is(err, ErrNoBuild) || !strings.Contains(err.Error(), "which has linux/amd64") {
+			t.Errorf("a missing architecture: %v", err)
+		}
+	}
+	if packed[0] != packed[1] {
+		t.Error("two builds of the same sources differ")
+	}
+}
+
+func TestAProviderWithoutRunnersSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	set, err := fromArchive(fstest.MapFS{"README": {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = set.Find(AMD64)
+	if !errors.Is(err, ErrNoBuild) || !strings.Contains(err.Error(), "runner_path") || !strings.Contains(err.Error(), "make build") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheArchitectureOfAFileIsReadFromTheProgram(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	runnertest.Build(t, dir, ARM64, "one")
+	runnertest.Build(t, dir, AMD64, "one")
+	if err := os.WriteFile(filepath.Join(dir, "pgbackup-runner.sha256"), []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	set, err := FromPath(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if have := set.have(); have != "linux/amd64 and linux/arm64" {
+		t.Errorf("found %s", have)
+	}
+	misnamed := filepath.Join(t.TempDir(), "pgbackup-runner_linux_amd64")
+	if err := os.Rename(filepath.Join(dir, "pgbackup-runner_linux_arm64"), misnamed); err != nil {
+		t.Fatal(err)
+	}
+	set, err = FromPath(misnamed)
+	if err != nil || set.have() != "linux/arm64" {
+		t.Errorf("found %s, %v", set.have(), err)
+	}
+}
+
+func TestAPathWithoutAProgramIsRefused(t *testing.T) {
+	t.Parallel()
+	empty, text := t.TempDir(), filepath.Join(t.TempDir(), "pgbackup-runner")
+	if err := os.WriteFile(text, []byte("#!/bin/sh\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{empty: "no program", text: "not a program for linux", filepath.Join(empty, "x"): "no such file"} {
+		if _, err := FromPath(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestAProgramThatChangedAfterItWasHashedFailsAtItsEnd(t *testing.T) {
+	t.Parallel()
+	path := runnertest.Build(t, t.TempDir(), AMD64, "one")
+	set, err := FromPath(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := set.Find(AMD64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := read(t, b); err == nil || !strings.Contains(err.Error(), "changed or is damaged") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestArchitecturesAreReadInEverySpelling(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"x86_64": AMD64, "amd64": AMD64, "arm64": ARM64, "aarch64": ARM64} {
+		if got, err := ParseArch(name); err != nil || got != want {
+			t.Errorf("%s: %s, %v", name, got, err)
+		}
+	}
+	if _, err := ParseArch("x68_64"); err == nil || !strings.Contains(err.Error(), `did you mean "x86_64"`) {
+		t.Errorf("got %v", err)
+	}
+}

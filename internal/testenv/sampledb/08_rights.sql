@@ -1,0 +1,17 @@
+ALTER SCHEMA shop OWNER TO sample_owner;
+ALTER TABLE shop.orders OWNER TO sample_owner;
+GRANT USAGE ON SCHEMA shop, types, code TO sample_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA shop TO sample_reader;
+GRANT SELECT (id, name), UPDATE (name) ON shop.customers TO "Sample ""Writer""" WITH GRANT OPTION;
+GRANT USAGE ON SEQUENCE shop.standalone TO PUBLIC;
+GRANT EXECUTE ON FUNCTION code."Add ""q"""(int, int) TO sample_reader;
+REVOKE EXECUTE ON FUNCTION code.std_body(int) FROM PUBLIC;
+ALTER DEFAULT PRIVILEGES FOR ROLE sample_owner IN SCHEMA shop GRANT SELECT ON TABLES TO sample_reader;
+ALTER DEFAULT PRIVILEGES FOR ROLE sample_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+COMMENT ON TABLE shop.orders IS E'it''s a "comment"\nwith \\ and 🐘';
+COMMENT ON COLUMN shop.orders.total IS 'gross';
+COMMENT ON CONSTRAINT favourite ON shop.customers IS 'a circle';
+ALTER TABLE shop.orders ALTER COLUMN note SET STORAGE EXTERNAL, ALTER COLUMN total SET STATISTICS 500;
+ALTER TABLE shop.orders SET (fillfactor = 90, autovacuum_enabled = false);
+ALTER TABLE shop.customers REPLICA IDENTITY FULL;
+CLUSTER shop.orders USING orders_pkey;

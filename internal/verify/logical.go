@@ -1,0 +1,126 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+)
+
+// checkLogical compares what was read of the archive with the table list, the
+// index and the totals that travelled with it.
+func checkLogical(ctx context.Context, p *repo.Point, archive *pgarchive.Reader) (object string, err error) {
+	if archive == nil {
+		return logical.StreamArchive, fmt.Errorf("%w: the manifest names no archive", repo.ErrDamaged)
+	}
+	if len(p.Stream(logical.StreamTables)) == 0 {
+		return logical.StreamTables, fmt.Errorf("%w: the manifest names no table list", repo.ErrDamaged)
+	}
+	if len(p.Stream(repo.StreamIndex)) == 0 {
+		return repo.StreamIndex, fmt.Errorf("%w: the manifest names no index", repo.ErrDamaged)
+	}
+	records, err := logical.ReadRecords(ctx, p)
+	if err == nil {
+		err = checkRecords(archive, records)
+	}
+	if err == nil {
+		err = checkTotals(p.Totals, records)
+	}
+	if err != nil {
+		return objectOf(p.Manifest, logical.StreamTables, err), err
+	}
+	index, err := p.Index(ctx)
+	if err == nil {
+		err = checkIndex(p.Manifest, archive, index)
+	}
+	if err != nil {
+		return objectOf(p.Manifest, repo.StreamIndex, err), err
+	}
+	return "", nil
+}
+
+// checkRecords holds that the table list says of every data entry what the
+// archive itself says, and of nothing else.
+func checkRecords(archive *pgarchive.Reader, records map[int32]logical.TableRecord) error {
+	for _, d := range archive.Data() {
+		rec, ok := records[d.Entry.DumpID]
+		if !ok {
+			return fmt.Errorf("%w: the table list does not know %s, which is in the archive", repo.ErrDamaged, d.Entry)
+		}
+		if rec.Rows != d.Sum.Rows || rec.Bytes != d.Sum.Bytes || rec.Hash != d.Sum.Hash.String() {
+			return fmt.Errorf("%w: %s has %s in the archive and %d rows, %d bytes, hash %s in the table list",
+				repo.ErrDamaged, d.Entry, d.Sum, rec.Rows, rec.Bytes, rec.Hash)
+		}
+	}
+	if n := len(archive.Data()); len(records) != n {
+		return fmt.Errorf("%w: the table list has %d entries, the archive %d", repo.ErrDamaged, len(records), n)
+	}
+	return nil
+}
+
+func checkTotals(want repo.Totals, records map[int32]logical.TableRecord) error {
+	var got repo.Totals
+	for _, rec := range records {
+		if rec.LargeObjects {
+			got.LargeObjects += rec.Rows
+			continue
+		}
+		got.Tables++
+		got.Rows += rec.Rows
+		got.Bytes += rec.Bytes
+	}
+	if got != want {
+		return fmt.Errorf("%w: the manifest counts %+v, the table list %+v", repo.ErrDamaged, want, got)
+	}
+	return nil
+}
+
+// checkIndex holds that a reader by range finds every entry where it is.
+func checkIndex(m *repo.Manifest, archive *pgarchive.Reader, x *repo.Index) error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: the index does not fit the archive: %s", repo.ErrDamaged, fmt.Sprintf(format, args...))
+	}
+	if x.Stream != logical.StreamArchive {
+		return bad("it is of %q", x.Stream)
+	}
+	if size := m.PlainSize(logical.StreamArchive); x.Size() != size || archive.Offset() != size {
+		return bad("it covers %d bytes, the manifest says %d, %d were read", x.Size(), size, archive.Offset())
+	}
+	if head := int64(len(archive.TOC().Raw)); x.HeadEnd != head {
+		return bad("the table of contents ends at %d, not at %d", head, x.HeadEnd)
+	}
+	data := archive.Data()
+	if len(x.Entries) != len(data) {
+		return bad("it has %d entries, the archive %d", len(x.Entries), len(data))
+	}
+	for i, e := range x.Entries {
+		if d := data[i]; int32(e.DumpID) != d.Entry.DumpID || e.From != d.Start || e.To != d.End {
+			return bad("%s lies at %d to %d, it says entry %d at %d to %d", d.Entry, d.Start, d.End, e.DumpID, e.From, e.To)
+		}
+	}
+	return checkChunks(m, x, bad)
+}
+
+// checkChunks holds that the chunks of the index are those of the objects.
+func checkChunks(m *repo.Manifest, x *repo.Index, bad func(string, ...any) error) error {
+	stored, chunks := map[uint32]int64{}, map[uint32]uint32{}
+	for _, c := range x.Chunks {
+		if c.Number != chunks[c.Object] || c.Offset != stored[c.Object] {
+			return bad("chunk %d of object %d is out of order", c.Number, c.Object)
+		}
+		chunks[c.Object]++
+		stored[c.Object] += c.Stored
+	}
+	objects := m.Stream(logical.StreamArchive)
+	for _, o := range objects {
+		if chunks[o.Ordinal] != o.Chunks || stored[o.Ordinal] != o.Size {
+			return bad("object %s has %d chunks in %d bytes, it says %d in %d", o.Name, o.Chunks, o.Size, chunks[o.Ordinal], stored[o.Ordinal])
+		}
+	}
+	if len(chunks) != len(objects) {
+		return bad("it speaks of %d objects, there are %d", len(chunks), len(objects))
+	}
+	return nil
+}
