@@ -74,17 +74,13 @@ func usage(err error) error { return exitcode.With(exitcode.Usage, err) }
 
 // errorLine is how an error is told: one line, or nothing for what was told
 // already and for a reader of our output that went away.
-func (a *app) errorLine(ctx context.Context, err error) string {
+func errorLine(ctx context.Context, err error) string {
 	var cause interrupted
 	switch {
-	case err == nil, errors.Is(err, errWarned), errors.Is(err, errTold):
-		return ""
-	case errors.Is(err, syscall.EPIPE) && !a.stdoutIsData:
-		return ""
-	case errors.Is(err, syscall.EPIPE):
+	case err == nil, errors.Is(err, errWarned), errors.Is(err, errTold), errors.Is(err, syscall.EPIPE):
 		return ""
 	case errors.As(context.Cause(ctx), &cause):
-		return cause.Error() + ": " + a.afterInterrupt
+		return cause.Error() + ": stopped and cleaned up; nothing half-made is visible, run it again"
 	}
 	return oneLine(err.Error())
 }

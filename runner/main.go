@@ -56,8 +56,8 @@ func run(ctx context.Context, s streams, args []string) exitcode.Code {
 	root.SetErr(s.err)
 	err := root.ExecuteContext(ctx)
 	code := codeOf(err)
-	if line := a.errorLine(ctx, err); line != "" {
-		a.endProgress()
+	a.endProgress()
+	if line := errorLine(ctx, err); line != "" {
 		fmt.Fprintln(s.err, "pgbackup-runner: "+line)
 	}
 	return code

@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
@@ -106,13 +105,11 @@ type Schedule struct {
 	Timezone string `json:"timezone,omitempty"` // IANA name, "" is UTC
 }
 
-// ErrNewerFormat is wrapped by the error for a job file of a newer program.
-var ErrNewerFormat = errors.New("written by a newer version of pgbackup")
-
 // Parse reads and validates a job file. Errors say where and what is wrong, the
-// nearest valid name for an unknown field, and never repeat a secret.
+// nearest valid name for an unknown field, and never repeat a secret; one for a
+// newer format wraps strictjson.ErrNewerFormat.
 func Parse(data []byte) (Job, error) {
-	if err := checkFormat(data); err != nil {
+	if err := strictjson.CheckFormat("job", data, Format); err != nil {
 		return Job{}, err
 	}
 	var j Job
@@ -123,21 +120,6 @@ func Parse(data []byte) (Job, error) {
 		return Job{}, err
 	}
 	return j, nil
-}
-
-// checkFormat looks at the format number first: in a newer format every other
-// complaint would mislead.
-func checkFormat(data []byte) error {
-	var head struct {
-		Format json.Number `json:"format"`
-	}
-	if len(data) > strictjson.MaxSize || json.Unmarshal(data, &head) != nil || head.Format == "" {
-		return nil // the strict reader says what is wrong
-	}
-	if n, err := head.Format.Int64(); err == nil && n > Format {
-		return fmt.Errorf("job: format %d is %w, this runner reads up to %d: upgrade pgbackup-runner", n, ErrNewerFormat, Format)
-	}
-	return nil
 }
 
 // Verification gives Verify with its default.

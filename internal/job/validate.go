@@ -10,13 +10,13 @@ import (
 	"unicode"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/identifier"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/nearest"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/schedule"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
 )
 
 var (
-	namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	// A source becomes one segment of a key; dots and upper case are common in
 	// host names.
 	sourcePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$`)
@@ -35,14 +35,14 @@ func (j Job) Validate() error {
 	if j.Format != Format {
 		report("format", fmt.Errorf("is %d: give %d", j.Format, Format))
 	}
-	report("name", checkName(j.Name))
+	report("name", identifier.Check(j.Name))
 	report("kind", oneOf(string(j.Kind), Kinds()))
 	if _, err := ParseRepository(j.Repository); err != nil {
 		report("repository", err)
 	}
 	report("key_ref", checkRef(j.KeyRef))
 	if j.Policy != "" {
-		report("policy", checkName(j.Policy))
+		report("policy", identifier.Check(j.Policy))
 	}
 	if j.Source != "" && !sourcePattern.MatchString(j.Source) {
 		report("source", fmt.Errorf("%.140q: letters, digits, '.', '_' and '-' are allowed, at most 128, beginning and ending with a letter or digit", j.Source))
@@ -166,18 +166,6 @@ func (l Limits) validate(report func(string, error)) {
 	if !l.MaxDuration.IsZero() && l.StallTimeout.Compare(l.MaxDuration) > 0 {
 		report("limits.stall_timeout", fmt.Errorf("%q is longer than max_duration %q and could never be reached", l.StallTimeout, l.MaxDuration))
 	}
-}
-
-func checkName(name string) error {
-	switch {
-	case name == "":
-		return errors.New("is missing")
-	case namePattern.MatchString(name):
-		return nil
-	case len(name) > 63:
-		return fmt.Errorf("has %d characters: at most 63 are allowed", len(name))
-	}
-	return fmt.Errorf("%q: only lower-case letters, digits and hyphens are allowed, beginning and ending with a letter or digit", name)
 }
 
 // checkRef refuses references this runner cannot resolve yet. They are known to

@@ -14,11 +14,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/identifier"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/strictjson"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/timezone"
@@ -53,29 +53,21 @@ type Storage struct {
 }
 
 // ErrNewerFormat is wrapped by the error for a document of a newer program.
-var ErrNewerFormat = errors.New("written by a newer version of pgbackup")
+var ErrNewerFormat = strictjson.ErrNewerFormat
 
-var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-
-// ValidateName holds the rule for names that become part of keys: policies and
-// jobs.
+// ValidateName holds the rule for names of policies, which become part of keys.
 func ValidateName(name string) error {
-	if namePattern.MatchString(name) {
-		return nil
+	if err := identifier.Check(name); err != nil {
+		return fmt.Errorf("policy name %w", err)
 	}
-	if name == "" {
-		return errors.New("name is missing")
-	}
-	if len(name) > 63 {
-		return fmt.Errorf("name has %d characters: at most 63 are allowed", len(name))
-	}
-	return fmt.Errorf("name %q: only lower-case letters, digits and hyphens are allowed, beginning and ending with a letter or digit", name)
+	return nil
 }
 
 // Parse reads and validates a document. Errors say where and what is wrong, and
-// the nearest valid name for an unknown field.
+// the nearest valid name for an unknown field; one for a newer format wraps
+// ErrNewerFormat.
 func Parse(data []byte) (Document, error) {
-	if err := checkFormat("policy", data); err != nil {
+	if err := strictjson.CheckFormat("policy", data, Format); err != nil {
 		return Document{}, err
 	}
 	var d Document
@@ -86,21 +78,6 @@ func Parse(data []byte) (Document, error) {
 		return Document{}, err
 	}
 	return d, nil
-}
-
-// checkFormat looks at the format number alone, first: in a newer format every
-// other complaint would mislead.
-func checkFormat(what string, data []byte) error {
-	var head struct {
-		Format json.Number `json:"format"`
-	}
-	if len(data) > strictjson.MaxSize || json.Unmarshal(data, &head) != nil || head.Format == "" {
-		return nil // the strict reader says what is wrong
-	}
-	if n, err := head.Format.Int64(); err == nil && n > Format {
-		return fmt.Errorf("%s: format %d is %w, this one reads up to %d: upgrade the provider and the runner", what, n, ErrNewerFormat, Format)
-	}
-	return nil
 }
 
 // Validate reports everything wrong with the document at once.

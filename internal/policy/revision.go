@@ -75,7 +75,7 @@ var ErrDigest = errors.New("the document was changed after it was written")
 // ParseRevision reads a stored revision and checks its digest.
 func ParseRevision(data []byte) (Revision, error) {
 	const what = "policy revision"
-	if err := checkFormat(what, data); err != nil {
+	if err := strictjson.CheckFormat(what, data, Format); err != nil {
 		return Revision{}, err
 	}
 	var file revisionFile

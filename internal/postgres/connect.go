@@ -83,9 +83,10 @@ func timeoutsOff(major int) string {
 	return b.String()
 }
 
-// serverMajor is the major version the server told at connection.
+// serverMajor is ServerMajor where 0 will do for a version not understood.
 func serverMajor(conn *pgx.Conn) int {
-	return leadingInt(conn.PgConn().ParameterStatus("server_version"))
+	major, _ := ServerMajor(conn)
+	return major
 }
 
 func leadingInt(s string) int {

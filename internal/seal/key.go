@@ -43,16 +43,17 @@ var (
 )
 
 // Key is 256 secret bits. It never prints itself: not with any verb of fmt, and
-// not from within another structure either, where fmt can not call methods of
-// unexported fields but prints a pointer as an address. The zero Key is no key;
-// using it panics rather than sealing with a known one.
-type Key struct{ p *[KeySize]byte }
+// not from within another structure either. There fmt can not call methods of
+// unexported fields, and follows pointers for a verb that does not fit; a
+// function is all it never looks into. The zero Key is no key; using it panics
+// rather than sealing with a known one.
+type Key struct{ bits func() *[KeySize]byte }
 
 // NewKey draws a key from the operating system's random source.
 func NewKey() Key {
-	k := Key{new([KeySize]byte)}
-	_, _ = rand.Read(k.p[:]) // never fails (crypto/rand, Go 1.24)
-	return k
+	b := new([KeySize]byte)
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand, Go 1.24)
+	return Key{func() *[KeySize]byte { return b }}
 }
 
 // keyOf copies b, which must have KeySize bytes.
@@ -60,20 +61,21 @@ func keyOf(b []byte) (Key, bool) {
 	if len(b) != KeySize {
 		return Key{}, false
 	}
-	k := Key{new([KeySize]byte)}
-	copy(k.p[:], b)
-	return k, true
+	own := [KeySize]byte(b)
+	return Key{func() *[KeySize]byte { return &own }}, true
 }
 
 // ParseKey reads a key as people keep them: 64 hex digits, 44 characters of
 // base64, or 32 raw bytes; one trailing line end is allowed. The error never
 // contains the text.
 func ParseKey(text []byte) (Key, error) {
-	if k, ok := keyOf(text); ok {
-		return k, nil
+	for _, raw := range [][]byte{text, bytes.TrimSuffix(text, []byte("\n")), bytes.TrimSuffix(text, []byte("\r\n"))} {
+		if k, ok := keyOf(raw); ok {
+			return k, nil
+		}
 	}
 	text = bytes.TrimSpace(text)
-	decoded := make([]byte, max(hex.DecodedLen(len(text)), base64.StdEncoding.DecodedLen(len(text))))
+	decoded := make([]byte, len(text)+KeySize) // room for what any decoder wants
 	defer clear(decoded)
 	if n, err := hex.Decode(decoded, text); err == nil {
 		if k, ok := keyOf(decoded[:n]); ok {
@@ -92,11 +94,11 @@ func ParseKey(text []byte) (Key, error) {
 
 // Encode returns the key as base64: the one form in which a key leaves the
 // program, written by `key generate`.
-func (k Key) Encode() string { return base64.StdEncoding.EncodeToString(k.p[:]) }
+func (k Key) Encode() string { return base64.StdEncoding.EncodeToString(k.bits()[:]) }
 
 // Equal tells whether two keys are the same, in constant time.
 func (k Key) Equal(other Key) bool {
-	return k.p != nil && other.p != nil && subtle.ConstantTimeCompare(k.p[:], other.p[:]) == 1
+	return k.bits != nil && other.bits != nil && subtle.ConstantTimeCompare(k.bits()[:], other.bits()[:]) == 1
 }
 
 // Fingerprint names a key without telling anything about it: 16 hex digits.
@@ -106,7 +108,7 @@ func (k Key) Fingerprint() string {
 
 // String, GoString, Format and LogValue keep the key out of logs and messages.
 func (k Key) String() string {
-	if k.p == nil {
+	if k.bits == nil {
 		return "[no key]"
 	}
 	return "[key " + k.Fingerprint() + "]"
@@ -127,7 +129,7 @@ func (k Key) MarshalJSON() ([]byte, error) {
 }
 
 func (k Key) derive(info string, n int) []byte {
-	out, err := hkdf.Key(sha256.New, k.p[:], nil, info, n)
+	out, err := hkdf.Key(sha256.New, k.bits()[:], nil, info, n)
 	if err != nil { // only for absurd n
 		panic(err)
 	}

@@ -58,7 +58,7 @@ func NewRepositoryKey() *RepositoryKey { return &RepositoryKey{key: NewKey()} }
 // WrapWith returns the repository key wrapped by the outer key, bound to the
 // repository's id.
 func (r *RepositoryKey) WrapWith(ctx context.Context, w Wrapper, repository string) ([]byte, error) {
-	return w.Wrap(ctx, r.key.p[:], "repository key of "+repository)
+	return w.Wrap(ctx, r.key.bits()[:], "repository key of "+repository)
 }
 
 // UnwrapRepositoryKey is the reverse of WrapWith.
@@ -82,7 +82,7 @@ func (r *RepositoryKey) ID() string { return r.key.Fingerprint() }
 // wrapped form for the manifest. scope is the parts that name the point.
 func (r *RepositoryKey) NewPointKey(scope ...string) (*PointKey, []byte) {
 	k := NewKey()
-	wrapped := wrap(r.key.aead("pgbackup point wrap v1"), k.p[:], join(scope))
+	wrapped := wrap(r.key.aead("pgbackup point wrap v1"), k.bits()[:], join(scope))
 	return newPointKey(k, scope), wrapped
 }
 

@@ -1,0 +1,218 @@
+package job_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/strictjson"
+)
+
+func ref(s string) secretref.Ref {
+	r, err := secretref.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return r
+}
+
+func nightly() job.Job {
+	no := false
+	return job.Job{
+		Format: job.Format, Name: "nightly", Kind: job.KindLogical, Repository: "s3://acme-pg-backups/prod?region=us-east-1",
+		KeyRef: ref("env:BACKUP_KEY"), Policy: "prod", Source: "db1.example.org",
+		Logical: &job.Logical{
+			Databases: []string{"app", "Straße & Co"},
+			Server: job.Server{
+				Host: "db1.example.org", Port: 5432, User: "backup", PasswordRef: ref("file:/etc/pgbackup/db.json#password"),
+				SSLMode: "verify-full", SSLRootCert: "/etc/ssl/rds.pem",
+			},
+			ExcludeTables: []string{"public.log_*"},
+		},
+		Verify: job.VerifyStored, Rotate: &no,
+		Limits:   job.Limits{MaxDuration: duration.MustParse("6h"), StallTimeout: duration.MustParse("10m"), UploadRate: 50 << 20},
+		Schedule: &job.Schedule{Cron: "0 2 * * *", Timezone: "Europe/Berlin"},
+	}
+}
+
+const nightlyCanonical = `{"format":1,"name":"nightly","kind":"logical","repository":"s3://acme-pg-backups/prod?region=us-east-1","key_ref":"env:BACKUP_KEY",` +
+	`"policy":"prod","source":"db1.example.org","logical":{"databases":["app","Straße & Co"],"server":{"host":"db1.example.org","port":5432,"user":"backup",` +
+	`"password_ref":"file:/etc/pgbackup/db.json#password","sslmode":"verify-full","sslrootcert":"/etc/ssl/rds.pem"},"exclude_tables":["public.log_*"]},` +
+	`"verify":"stored","rotate":false,"limits":{"max_duration":"6h","stall_timeout":"10m","upload_rate":52428800},"schedule":{"cron":"0 2 * * *","timezone":"Europe/Berlin"}}`
+
+func TestTheCanonicalFormIsPinnedAndReadsBack(t *testing.T) {
+	t.Parallel()
+	if got := string(nightly().Canonical()); got != nightlyCanonical {
+		t.Fatalf("got  %s\nwant %s", got, nightlyCanonical)
+	}
+	data, err := nightly().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := job.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(back.Canonical()) != nightlyCanonical || back.Digest() != nightly().Digest() || len(back.Digest()) != 64 {
+		t.Errorf("%s", back.Canonical())
+	}
+}
+
+func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
+	t.Parallel()
+	j, err := job.Parse([]byte(`{"format":1,"name":"n","kind":"logical","repository":"file:///backups","logical":{}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if j.Verification() != job.VerifyStreamed || !j.RotateAfter() || !j.Logical.WithGlobals() {
+		t.Errorf("%+v", j)
+	}
+	if n := nightly(); n.Verification() != job.VerifyStored || n.RotateAfter() {
+		t.Error("what is given does not count")
+	}
+}
+
+func TestBadJobsAreRefusedWithThePlaceAndTheFix(t *testing.T) {
+	t.Parallel()
+	logical := func(inner string) string {
+		return `{"format":1,"name":"n","kind":"logical","repository":"file:///b","logical":` + inner + `}`
+	}
+	for data, want := range map[string]string{
+		logical(`{"databses":["a"]}`):                                        `job.logical.databses: unknown field; did you mean "databases"?`,
+		logical(`{"server":{"pasword_ref":"env:A"}}`):                        `job.logical.server.pasword_ref: unknown field; did you mean "password_ref"?`,
+		logical(`{"server":{"password":"hunter2"}}`):                         `job.logical.server.password: unknown field; did you mean "password_ref"?`,
+		logical(`{"server":{"password_ref":"hunter2"}}`):                     `job.logical.server.password_ref: not a reference to a secret`,
+		logical(`{"server":{"password_ref":"kms:arn:x"}}`):                   `job.logical.server.password_ref: kms references are not available in this runner: use env:NAME or file:/path`,
+		logical(`{"server":{"password_ref":"ssm:/a/b"}}`):                    `ssm references are not available`,
+		logical(`{"server":{"password_ref":7}}`):                             `job.logical.server.password_ref: must be text in quotes, not a number`,
+		logical(`{"server":{"port":"5432"}}`):                                `job.logical.server.port: must be a whole number, not text`,
+		logical(`{"server":{"port":70000}}`):                                 `job.logical.server.port: is 70000`,
+		logical(`{"server":{"sslmode":"verify_full"}}`):                      `did you mean "verify-full"?`,
+		logical(`{"server":{"sslrootcert":"ca.pem"}}`):                       `job.logical.server.sslrootcert: "ca.pem": give an absolute path`,
+		logical(`{"server":{"sslcert":"/c.pem"}}`):                           `sslcert and sslkey belong together`,
+		logical(`{"server":{"host":"u:hunter2@db"}}`):                        `job.logical.server.host: must be a host name`,
+		logical(`{"databases":["postgres://u:hunter2@h/d"]}`):                `job.logical.databases[0]: must be the name of a database`,
+		logical(`{"databases":["a","a"]}`):                                   `job.logical.databases[1]: "a" is given twice`,
+		logical(`{"databases":[""]}`):                                        `job.logical.databases[0]: is empty`,
+		logical(`{"exclude_tables":["a\u0000b"]}`):                           `job.logical.exclude_tables[0]: holds a control character`,
+		logical(`{"database_url_ref":"env:DATABASE_URL","databases":["a"]}`): `says server and database already`,
+		logical(`null`): `job.logical: is missing`,
+		`{"format":1,"name":"n","kind":"logicl","repository":"file:///b"}`:                                                      `job.kind: "logicl" is not known to this version; did you mean "logical"?`,
+		`{"format":1,"name":"n","kind":"physical","repository":"file:///b"}`:                                                    `job.kind: "physical" is not known to this version`,
+		`{"format":1,"name":"n","repository":"file:///b"}`:                                                                      `job.kind: is missing: give one of logical, rotate, verify`,
+		`{"format":1,"name":"n","kind":"rotate","repository":"file:///b"}`:                                                      `job.policy: is missing`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","logical":{}}`:                                         `job.logical: has no meaning in a job of kind "verify"`,
+		`{"format":1,"name":"N","kind":"verify","repository":"file:///b"}`:                                                      `job.name: "N": only lower-case`,
+		`{"format":1,"kind":"verify","repository":"file:///b"}`:                                                                 `job.name: is missing`,
+		`{"format":1,"name":"n","kind":"verify"}`:                                                                               `job.repository: is missing`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","source":"a/b"}`:                                       `job.source: "a/b"`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","policy":"-"}`:                                         `job.policy: "-"`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","key_ref":"0123456789abcdef"}`:                         `job.key_ref: not a reference to a secret`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","schedule":{"cron":"60 * * * *"}}`:                     `job.schedule: cron expression "60 * * * *": minute "60"`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","limits":{"max_duration":"1mo"}}`:                      `job.limits.max_duration: "1mo" goes by the calendar`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","limits":{"max_duration":"5m","stall_timeout":"10m"}}`: `job.limits.stall_timeout: "10m" is longer than max_duration`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","limits":{"upload_rate":-1}}`:                          `job.limits.upload_rate: is -1`,
+		`{"name":"n","kind":"verify","repository":"file:///b"}`:                                                                 `job.format: is 0: give 1`,
+		`{"format":3,"kind":"hologram","lasers":true}`:                                                                          `job: format 3 is written by a newer version of pgbackup, this one reads up to 1: upgrade`,
+		`{"format":1`: `cut off`,
+	} {
+		_, err := job.Parse([]byte(data))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v; want %s", data, err, want)
+			continue
+		}
+		if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "0123456789abcdef") {
+			t.Errorf("%s: the error repeats a secret: %v", data, err)
+		}
+	}
+	if _, err := job.Parse([]byte(`{"format":7}`)); !errors.Is(err, strictjson.ErrNewerFormat) {
+		t.Error("a newer format is not recognisable")
+	}
+}
+
+func TestEveryFaultIsReportedAtOnce(t *testing.T) {
+	t.Parallel()
+	_, err := job.Parse([]byte(`{"format":1,"name":"A","kind":"x","repository":"ftp://x"}`))
+	for _, want := range []string{"job.name", "job.kind", "job.repository"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not name %s", err, want)
+		}
+	}
+}
+
+func TestRepositoriesAreReadFromURLs(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]struct {
+		url       job.RepositoryURL
+		canonical string
+	}{
+		"file:///var/backups/pg":        {job.RepositoryURL{Directory: "/var/backups/pg"}, "file:///var/backups/pg"},
+		"file:///var//backups/pg/":      {job.RepositoryURL{Directory: "/var/backups/pg"}, "file:///var/backups/pg"},
+		"file:///with%20space":          {job.RepositoryURL{Directory: "/with space"}, "file:///with%20space"},
+		"s3://bucket":                   {job.RepositoryURL{Bucket: "bucket"}, "s3://bucket"},
+		"s3://bucket/a/b/":              {job.RepositoryURL{Bucket: "bucket", Prefix: "a/b"}, "s3://bucket/a/b"},
+		"s3://b-1.x/p?region=eu-west-1": {job.RepositoryURL{Bucket: "b-1.x", Prefix: "p", Region: "eu-west-1"}, "s3://b-1.x/p?region=eu-west-1"},
+		"s3://bucket?path_style=true&endpoint=http://127.0.0.1:7070": {
+			job.RepositoryURL{Bucket: "bucket", Endpoint: "http://127.0.0.1:7070", PathStyle: true}, "s3://bucket?endpoint=http%3A%2F%2F127.0.0.1%3A7070&path_style=true",
+		},
+	} {
+		got, err := job.ParseRepository(text)
+		if err != nil || got != want.url || got.String() != want.canonical {
+			t.Errorf("%s: %+v, %s, %v", text, got, got, err)
+		}
+		if again, err := job.ParseRepository(got.String()); err != nil || again != got {
+			t.Errorf("%s does not survive %s: %v", text, got, err)
+		}
+	}
+}
+
+func TestBadRepositoryURLsSayWhatToWrite(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                                "is missing: give file:///directory or s3://bucket/prefix",
+		"/var/backups":                    "has no scheme",
+		"file://var/backups":              "three slashes, such as file:///var/backups",
+		"file:///":                        "absolute path of a directory",
+		"file:relative":                   "absolute path of a directory",
+		"file:///b?region=x":              "takes no parameters",
+		"s4://bucket/p":                   `unknown scheme "s4"`,
+		"gs://bucket":                     "valid are file, s3",
+		"s3://":                           "bucket",
+		"s3://UPPER/p":                    "bucket",
+		"s3://bucket/a//b":                "empty segments",
+		"s3://bucket/../b":                "'..'",
+		"s3://bucket?regoin=x":            `unknown parameter "regoin"; did you mean "region"?`,
+		"s3://bucket?region=a&region=b":   "given twice",
+		"s3://bucket?region=A%20B":        "such as us-east-1",
+		"s3://bucket?endpoint=minio:9000": "such as https://s3.example.org",
+		"s3://bucket?endpoint=https://u:hunter2@h": "without credentials",
+		"s3://AKIA:hunter2@bucket/p":               "must not hold credentials",
+		"s3://AKIA:hunter2@bucket:x/%zz":           "is not a URL",
+		"s3://bucket?path_style=yes":               "true or false",
+		"s3://bucket/p#x":                          "must not hold a '#'",
+	} {
+		_, err := job.ParseRepository(text)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v; want %s", text, err, want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(nightlyCanonical))
+	f.Add([]byte(`{"format":1,"name":"n","kind":"verify","repository":"file:///b"}`))
+	f.Add([]byte(`{"format":1,"name":"n","kind":"rotate","policy":"p","repository":"s3://bucket/a?endpoint=http://h"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		j, err := job.Parse(data)
+		if err != nil {
+			return
+		}
+		again, err := job.Parse(j.Canonical())
+		if err != nil || again.Digest() != j.Digest() {
+			t.Fatalf("%s does not survive its canonical form %s: %v", data, j.Canonical(), err)
+		}
+	})
+}

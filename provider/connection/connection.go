@@ -1,0 +1,162 @@
+// Package connection is what the provider's configuration becomes: the way from
+// the id of a repository to an open one, and where runner builds come from.
+//
+// What lives here: AWS access and opening stores for every resource. What must
+// not: anything about a single resource.
+package connection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsbase "github.com/hashicorp/aws-sdk-go-base/v2"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist"
+)
+
+// ErrUnknown: the provider's configuration is not known yet, which happens
+// during a plan when it depends on a resource that is to be created.
+var ErrUnknown = errors.New("the provider's configuration is not known before apply")
+
+// Role is an IAM role to take on.
+type Role struct {
+	ARN         string
+	SessionName string
+	ExternalID  string
+	Duration    time.Duration // 0 is AWS's default, one hour
+}
+
+// Settings are the values of the provider block; empty ones were not given.
+type Settings struct {
+	Version    string // of the provider
+	Region     string
+	Profile    string
+	S3Endpoint string
+	PathStyle  bool
+	Role       *Role
+	RunnerPath string
+	Unknown    bool // some value is not known yet
+}
+
+// Connection serves every resource. Safe for concurrent use.
+type Connection struct {
+	Settings
+	aws     func() (aws.Config, error)
+	runners func() (runnerdist.Set, error)
+}
+
+// New prepares a connection. Nothing is contacted and no credentials are looked
+// for until something in S3 is used: directories need no AWS account.
+func New(s Settings) *Connection {
+	c := &Connection{Settings: s}
+	c.aws = sync.OnceValues(func() (aws.Config, error) { return s.awsConfig(context.Background()) })
+	c.runners = sync.OnceValues(func() (runnerdist.Set, error) {
+		if s.RunnerPath != "" {
+			return runnerdist.FromPath(s.RunnerPath)
+		}
+		return runnerdist.Embedded()
+	})
+	return c
+}
+
+// Runners gives the runner builds: those of runner_path, or the embedded ones.
+func (c *Connection) Runners() (runnerdist.Set, error) {
+	if c.Unknown {
+		return runnerdist.Set{}, ErrUnknown
+	}
+	return c.runners()
+}
+
+// awsConfig resolves access the way the AWS provider does, without asking STS
+// who we are: other servers than AWS have none.
+func (s Settings) awsConfig(ctx context.Context) (aws.Config, error) {
+	cfg := &awsbase.Config{
+		CallerName: "pgbackup provider", CallerDocumentationURL: "https://registry.terraform.io/providers/pgbackup/pgbackup/latest/docs",
+		Region: s.Region, Profile: s.Profile, MaxRetries: 5,
+		SkipCredsValidation: true, SkipRequestingAccountId: true, SuppressDebugLog: true,
+		UserAgent: awsbase.UserAgentProducts{{Name: "terraform-provider-pgbackup", Version: s.Version}},
+	}
+	if cfg.Region == "" && s.S3Endpoint != "" && os.Getenv("AWS_REGION") == "" && os.Getenv("AWS_DEFAULT_REGION") == "" {
+		cfg.Region = "us-east-1" // what servers other than AWS expect
+	}
+	if r := s.Role; r != nil {
+		cfg.AssumeRole = []awsbase.AssumeRole{{RoleARN: r.ARN, SessionName: r.SessionName, ExternalID: r.ExternalID, Duration: r.Duration}}
+	}
+	_, resolved, diags := awsbase.GetAwsConfig(ctx, cfg)
+	for _, d := range diags {
+		if d.Severity().String() == "Error" || diags.HasError() {
+			return aws.Config{}, fmt.Errorf("%s: %s", d.Summary(), d.Detail())
+		}
+	}
+	return resolved, nil
+}
+
+// OpenStore opens the store at a place. create makes a directory that is not
+// there; buckets are never made.
+func (c *Connection) OpenStore(ctx context.Context, at location.Location, create bool) (objstore.Store, error) {
+	opts := location.OpenOptions{Create: create}
+	if !at.IsDirectory() {
+		if c.Unknown {
+			return nil, ErrUnknown
+		}
+		cfg, err := c.aws()
+		if err != nil {
+			return nil, fmt.Errorf("access to %s: %w", at, err)
+		}
+		opts.AWS = &cfg
+	}
+	return location.Open(ctx, at, opts)
+}
+
+// Opened is an open repository and what was learned on the way.
+type Opened struct {
+	*repo.Repository
+	// References to its key that the repository itself suggests, newest first.
+	References []string
+}
+
+// OpenRepository opens the repository at a place. keyRef is a reference to its
+// outer key; "" opens without, which is enough for all but adding a key.
+func (c *Connection) OpenRepository(ctx context.Context, at location.Location, keyRef string) (Opened, error) {
+	store, err := c.OpenStore(ctx, at, false)
+	if err != nil {
+		return Opened{}, err
+	}
+	var o Opened
+	o.Repository, err = repo.Open(ctx, store, repo.OpenOptions{Key: keySource(&o.References, keyRef)})
+	return o, err
+}
+
+// Envelope signs a revision of a policy with who writes it now.
+func (c *Connection) Envelope() policy.Envelope {
+	return policy.Envelope{At: time.Now().UTC(), By: whoami(), ProviderVersion: c.Version}
+}
+
+// whoami is user@host, as far as is known.
+func whoami() string {
+	name := os.Getenv("USER")
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return name
+	}
+	return name + "@" + host
+}
+
+// Vague reports whether an error says nothing about whether a thing exists:
+// state must then be kept as it is.
+func Vague(err error) bool {
+	return err != nil && !errors.Is(err, repo.ErrNoRepository) && !errors.Is(err, repo.ErrNotFound)
+}

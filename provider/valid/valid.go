@@ -1,0 +1,145 @@
+// Package valid holds the attribute validators the resources share. Each of
+// them asks the package that owns the rule, so that the provider accepts exactly
+// what the runner accepts.
+package valid
+
+import (
+	"context"
+	"errors"
+	"path"
+	"strings"
+	"unicode"
+
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/timezone"
+)
+
+// text is a validator made of a function.
+type text struct {
+	describes string
+	check     func(string) error
+	// secret: the value may be one. The error is then not tied to the attribute,
+	// because Terraform prints the line of the configuration it is tied to.
+	secret bool
+}
+
+func (v text) Description(context.Context) string { return v.describes }
+
+func (v text) MarkdownDescription(context.Context) string { return v.describes }
+
+func (v text) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	err := v.check(req.ConfigValue.ValueString())
+	switch {
+	case err == nil:
+	case v.secret:
+		resp.Diagnostics.AddError("Invalid reference to a secret in "+req.Path.String(), sentence(err))
+	default:
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid value for "+req.Path.String(), sentence(err))
+	}
+}
+
+// sentence begins an error with a capital letter and ends it with a full stop.
+func sentence(err error) string {
+	s := err.Error()
+	if s == "" {
+		return s
+	}
+	s = strings.ToUpper(s[:1]) + s[1:]
+	if !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, "?") {
+		s += "."
+	}
+	return s
+}
+
+// Sentence is an error as the detail of a diagnostic.
+func Sentence(err error) string { return sentence(err) }
+
+// Name holds the rule for names of policies and schedules.
+func Name() validator.String {
+	return text{describes: "lower-case letters, digits and hyphens, at most 63", check: policy.ValidateName}
+}
+
+// Duration accepts a length of time such as 24h, 7d or 1y6mo, not zero.
+func Duration() validator.String {
+	return text{describes: "a length of time such as 24h, 7d or 1y6mo", check: func(s string) error {
+		d, err := duration.Parse(s)
+		if err == nil && d.IsZero() {
+			return errors.New("is no time at all: leave the attribute out instead")
+		}
+		return err
+	}}
+}
+
+// ExactDuration is Duration without months and years, whose length varies.
+func ExactDuration() validator.String {
+	return text{describes: "a length of time such as 90m, 24h or 2d", check: func(s string) error {
+		d, err := duration.Parse(s)
+		if err != nil {
+			return err
+		}
+		if _, exact := d.Exact(); !exact {
+			return errors.New("goes by the calendar: give it in d, h, m or s")
+		}
+		return nil
+	}}
+}
+
+// Timezone accepts an IANA name.
+func Timezone() validator.String {
+	return text{describes: "an IANA time zone", check: func(s string) error {
+		_, err := timezone.Load(s)
+		return err
+	}}
+}
+
+// Secret accepts a reference to a secret, never a secret.
+func Secret() validator.String {
+	return text{describes: "a reference to a secret, such as env:NAME or file:/path", secret: true, check: func(s string) error {
+		ref, err := secretref.Parse(s)
+		if err == nil && ref.Scheme != secretref.Env && ref.Scheme != secretref.File {
+			return errors.New(ref.Scheme + " references are not available in this version: use env:NAME or file:/path")
+		}
+		return err
+	}}
+}
+
+// Repository accepts the id of a repository.
+func Repository() validator.String {
+	return text{describes: "the id of a pgbackup_repository", check: func(s string) error {
+		_, err := location.Parse(s)
+		return err
+	}}
+}
+
+// Policy accepts the id of a policy.
+func Policy() validator.String {
+	return text{describes: "the id of a pgbackup_policy", check: func(s string) error {
+		_, err := location.ParsePolicyID(s)
+		return err
+	}}
+}
+
+// AbsolutePath accepts a clean absolute path.
+func AbsolutePath() validator.String {
+	return text{describes: "an absolute path", check: func(s string) error {
+		switch {
+		case !path.IsAbs(s):
+			return errors.New("give an absolute path, such as \"/var/backups/pg\"; abspath() makes one of a relative path")
+		case path.Clean(s) != s:
+			return errors.New("write it as \"" + path.Clean(s) + "\"")
+		case s == "/":
+			return errors.New("the root of the file system cannot be meant")
+		case strings.ContainsFunc(s, unicode.IsControl):
+			return errors.New("control characters are not allowed in a path")
+		}
+		return nil
+	}}
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/secret"
+)
+
+// Environment variables that older scripts use; see B10.
+const (
+	envDatabase        = "DATABASE_URL"
+	envBucket          = "BACKUP_BUCKET"
+	envRegion          = "BACKUP_REGION"
+	envKey             = "BACKUP_ENCRYPTION_KEY"
+	envRetentionDays   = "BACKUP_RETENTION_DAYS"
+	envSecondaryBucket = "BACKUP_SECONDARY_BUCKET"
+	envSecondaryRegion = "BACKUP_SECONDARY_REGION"
+)
+
+// place finds out where the repository is.
+func (a *app) place() (location.Location, error) {
+	text, from := a.flags.repository, "--repository"
+	if bucket := os.Getenv(envBucket); text == "" && bucket != "" {
+		text, from = bucket, envBucket
+		if !strings.Contains(bucket, "://") {
+			text = "s3://" + bucket
+		}
+	}
+	if text == "" && a.job != nil {
+		text, from = a.job.Repository, "job file"
+	}
+	if text == "" {
+		return location.Location{}, usagef("no repository is named: give --repository file:///directory or s3://bucket/prefix, a --job file, or set %s", envBucket)
+	}
+	at, err := location.Parse(text)
+	if err != nil {
+		return at, usagef("%s: %w", from, err)
+	}
+	if at.IsDirectory() {
+		if a.flags.endpoint != "" || a.flags.region != "" {
+			return at, usagef("--s3-endpoint and --region belong to an S3 repository, %s is a directory", at)
+		}
+		return at, nil
+	}
+	if a.flags.endpoint != "" {
+		at.Endpoint = a.flags.endpoint
+		if at, err = location.Parse(at.String()); err != nil {
+			return at, usagef("--s3-endpoint: %w", err)
+		}
+	}
+	at.Region = cmp.Or(a.flags.region, os.Getenv(envRegion), at.Region)
+	return at, nil
+}
+
+// keyReference finds the reference of the encryption key, "" for what the
+// repository suggests.
+func (a *app) keyReference() string {
+	switch {
+	case a.flags.key != "":
+		return a.flags.key
+	case os.Getenv(envKey) != "":
+		return "env:" + envKey
+	case a.job != nil:
+		return a.job.KeyRef.String()
+	}
+	return ""
+}
+
+// open opens the repository.
+func (a *app) open(ctx context.Context) (*repo.Repository, error) {
+	at, err := a.place()
+	if err != nil {
+		return nil, err
+	}
+	options := location.OpenOptions{Log: a.log}
+	if a.job != nil {
+		options.BytesPerSecond = a.job.Limits.UploadRate
+	}
+	store, err := location.Open(ctx, at, options)
+	if err != nil {
+		return nil, err
+	}
+	r, err := repo.Open(ctx, store, repo.OpenOptions{Key: secret.KeySource(a.keyReference(), a.log), Log: a.log})
+	if err != nil {
+		return nil, withInitHint(err, at)
+	}
+	if second := os.Getenv(envSecondaryBucket); second != "" {
+		a.log.Info("a second copy is made by replication of the bucket, not by this program: "+envSecondaryBucket+" and "+envSecondaryRegion+" are not used", "bucket", second)
+	}
+	return r, nil
+}
+
+// filter selects points by --source and kind.
+func (a *app) filter(kind string) repo.Filter {
+	return repo.Filter{Source: a.flags.source, Kind: kind}
+}
+
+// find finds the point a command line names. Without --source, a job's source
+// tells which "latest" is meant.
+func (a *app) find(ctx context.Context, r *repo.Repository, name, kind string) (repo.Listed, error) {
+	f := a.filter(kind)
+	if f.Source == "" && a.job != nil && name == "latest" {
+		f.Source = a.job.Source
+	}
+	return r.Find(ctx, name, f)
+}
+
+func withInitHint(err error, at location.Location) error {
+	if !errors.Is(err, repo.ErrNoRepository) {
+		return err
+	}
+	return fmt.Errorf("%w; `pgbackup-runner init --repository %s` makes one", err, at)
+}

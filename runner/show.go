@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+)
+
+func newShow(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "show latest|ID", Short: "Show all that is known of one recovery point", Args: cobra.ExactArgs(1),
+		Long: "Show the manifest of a recovery point. ID may be shortened as long as it is clear; --json prints the manifest itself.",
+		RunE: func(cmd *cobra.Command, args []string) error { return a.show(cmd.Context(), args[0]) },
+	}
+}
+
+func (a *app) show(ctx context.Context, name string) error {
+	r, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := a.find(ctx, r, name, "")
+	if err != nil {
+		return err
+	}
+	m, err := r.Manifest(ctx, p.Ref)
+	if err != nil {
+		return err
+	}
+	if a.flags.json {
+		return a.printJSON(m)
+	}
+	if !r.HasKey() {
+		a.warn("the repository is encrypted and its key was not given: what follows was not authenticated")
+	}
+	return a.table([]string{"recovery point", m.ID}, describe(m, p, a.now()))
+}
+
+func describe(m *repo.Manifest, p repo.Listed, now time.Time) [][]string {
+	var rows [][]string
+	add := func(name, format string, args ...any) {
+		if text := fmt.Sprintf(format, args...); strings.TrimSpace(text) != "" {
+			rows = append(rows, []string{name, text})
+		}
+	}
+	add("source", "%s", m.Source)
+	add("kind", "%s", m.Kind)
+	add("state", "%s", state(p))
+	add("started", "%s (%s ago)", stamp(m.Start), age(now.Sub(m.Start)))
+	add("took", "%s", took(m.End.Sub(m.Start)))
+	add("server", "PostgreSQL %s, database %s", m.Server.Version, m.Server.Database)
+	add("dumped with", "%s", m.Tool)
+	add("contents", "%s tables, %s rows, %s large objects", count(m.Totals.Tables), count(m.Totals.Rows), count(m.Totals.LargeObjects))
+	add("size", "%s of table data, %s stored", size(m.Totals.Bytes), size(m.StoredSize()))
+	add("verified", "%s", verification(m.Verification))
+	if m.Seal != nil {
+		add("encrypted", "%s, repository key %s", m.Seal.Algorithm, m.Seal.RepositoryKey)
+	} else {
+		add("encrypted", "no")
+	}
+	if m.Policy != "" {
+		add("policy", "%s, revision %d", m.Policy, m.PolicyRevision)
+	}
+	add("job", "%s", m.Job)
+	for _, s := range m.Skipped {
+		add("not included", "%s: %s", s.What, s.Why)
+	}
+	for _, o := range m.Objects {
+		add("object", "%s: %s, %s before compression", o.Name, size(o.Size), size(o.PlainSize))
+	}
+	add("steps", "%s", durations(m.Durations))
+	return rows
+}
+
+func verification(v repo.Verification) string {
+	parts := []string{v.Level}
+	if v.Archive {
+		parts = append(parts, "archive parsed to its end")
+	}
+	if v.Reference != "" {
+		parts = append(parts, "read by "+v.Reference)
+	}
+	if v.StoreChecksum != "" {
+		parts = append(parts, "store agrees ("+v.StoreChecksum+")")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func durations(seconds map[string]float64) string {
+	var steps []string
+	for name := range seconds {
+		steps = append(steps, name)
+	}
+	slices.Sort(steps)
+	for i, name := range steps {
+		steps[i] = fmt.Sprintf("%s %.1fs", name, seconds[name])
+	}
+	return strings.Join(steps, ", ")
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/secret"
+)
+
+// defaultPort of PostgreSQL, left out of source names.
+const defaultPort = 5432
+
+// server is where to connect, and which databases there are meant.
+type server struct {
+	postgres.Target
+	// one: the connection string names the one database that is meant.
+	one bool
+	// databases of the job; empty with one == false means every one.
+	databases []string
+}
+
+// server finds out where PostgreSQL is: --database, then DATABASE_URL, then the
+// job, then libpq's own variables.
+func (a *app) server(ctx context.Context) (server, error) {
+	if conninfo := a.flags.database; conninfo != "" {
+		t, err := postgres.ParseTarget(conninfo)
+		if err != nil {
+			return server{}, usagef("--database: %w", err)
+		}
+		if hasPassword(conninfo) {
+			a.warn("the password in --database can be read by every user of this machine while the program runs; put it into PGPASSWORD, DATABASE_URL or ~/.pgpass")
+		}
+		return server{Target: t, one: true}, nil
+	}
+	if conninfo := os.Getenv(envDatabase); conninfo != "" {
+		t, err := postgres.ParseTarget(conninfo)
+		if err != nil {
+			return server{}, usagef("%s: %w", envDatabase, err)
+		}
+		if a.job != nil && a.job.Logical != nil {
+			a.log.Info("the database is taken from " + envDatabase + ", not from the job file")
+		}
+		return server{Target: t, one: true}, nil
+	}
+	if a.job != nil && a.job.Logical != nil {
+		return a.jobServer(ctx, *a.job.Logical)
+	}
+	for _, name := range []string{"PGHOST", "PGDATABASE", "PGSERVICE"} {
+		if os.Getenv(name) != "" {
+			t, err := postgres.ParseTarget("")
+			if err != nil {
+				return server{}, usagef("PG… environment variables: %w", err)
+			}
+			return server{Target: t, one: true}, nil
+		}
+	}
+	return server{}, usagef("no database is named: give --database postgres://user@host/name, a --job file, or set %s", envDatabase)
+}
+
+// jobServer is what a job says about the server.
+func (a *app) jobServer(ctx context.Context, l job.Logical) (server, error) {
+	if !l.DatabaseURLRef.IsZero() {
+		conninfo, err := secret.Resolve(ctx, l.DatabaseURLRef, a.log)
+		if err != nil {
+			return server{}, usagef("job.logical.database_url_ref: %w", err)
+		}
+		t, err := postgres.ParseTarget(string(conninfo))
+		if err != nil {
+			return server{}, usagef("job.logical.database_url_ref: %w", err)
+		}
+		return server{Target: t, one: true}, nil
+	}
+	t, err := postgres.ParseTarget(conninfo(l.Server))
+	if err != nil {
+		return server{}, usagef("job.logical.server: %w", err)
+	}
+	if !l.Server.PasswordRef.IsZero() {
+		password, err := secret.Resolve(ctx, l.Server.PasswordRef, a.log)
+		if err != nil {
+			return server{}, usagef("job.logical.server.password_ref: %w", err)
+		}
+		t = t.WithPassword(string(password))
+	}
+	return server{Target: t, databases: l.Databases}, nil
+}
+
+// conninfo writes a job's server as libpq reads it.
+func conninfo(s job.Server) string {
+	quote := strings.NewReplacer(`\`, `\\`, `'`, `\'`)
+	var parts []string
+	add := func(name, value string) {
+		if value != "" {
+			parts = append(parts, name+"='"+quote.Replace(value)+"'")
+		}
+	}
+	add("host", s.Host)
+	if s.Port != 0 {
+		add("port", strconv.Itoa(s.Port))
+	}
+	add("user", s.User)
+	add("sslmode", s.SSLMode)
+	add("sslrootcert", s.SSLRootCert)
+	add("sslcert", s.SSLCert)
+	add("sslkey", s.SSLKey)
+	maintenance := s.MaintenanceDatabase
+	if maintenance == "" {
+		maintenance = "postgres"
+	}
+	add("dbname", maintenance)
+	return strings.Join(parts, " ")
+}
+
+// hasPassword tells whether a connection string carries a password.
+func hasPassword(conninfo string) bool {
+	if u, err := url.Parse(conninfo); err == nil && u.Scheme != "" {
+		_, set := u.User.Password()
+		return set || u.Query().Has("password")
+	}
+	return strings.Contains(strings.ReplaceAll(conninfo, " ", ""), "password=")
+}
+
+// dump is one database to back up, and the name of its source.
+type dump struct {
+	target postgres.Target
+	source string
+}
+
+// dumps lists the databases to back up. A connection string means one database,
+// whose source may be named freely; a job's list, and all databases, make one
+// source each: <database>@<source>.
+func (a *app) dumps(ctx context.Context, all bool) ([]dump, error) {
+	s, err := a.server(ctx)
+	if err != nil {
+		return nil, err
+	}
+	name := a.flags.source
+	if name == "" && a.job != nil {
+		name = a.job.Source
+	}
+	if s.one && !all {
+		if name == "" {
+			name = s.Database + "@" + hostName(s.Target)
+		}
+		return []dump{{s.Target, name}}, nil
+	}
+	databases := s.databases
+	if len(databases) == 0 || all {
+		if databases, err = postgres.ListDatabases(ctx, s.Target); err != nil {
+			return nil, err
+		}
+	}
+	if name == "" {
+		name = hostName(s.Target)
+	}
+	list := make([]dump, len(databases))
+	for i, db := range databases {
+		list[i] = dump{s.WithDatabase(db), db + "@" + name}
+	}
+	return list, nil
+}
+
+// hostName names a server in a source's name: its host, with the port where it
+// is not the usual one; for a local socket the name of this machine.
+func hostName(t postgres.Target) string {
+	host := t.Host
+	if strings.HasPrefix(host, "/") || host == "" {
+		if h, err := os.Hostname(); err == nil {
+			host = h
+		}
+	}
+	if t.Port != defaultPort && t.Port != 0 {
+		return fmt.Sprintf("%s-%d", host, t.Port)
+	}
+	return host
+}
