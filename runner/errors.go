@@ -43,13 +43,20 @@ func codeOf(err error) exitcode.Code {
 		return coded.Code
 	}
 	for _, m := range meanings {
-		for _, is := range m.are {
-			if errors.Is(err, is) {
-				return m.code
-			}
+		if isAny(err, m.are...) {
+			return m.code
 		}
 	}
 	return exitcode.Failed
+}
+
+func isAny(err error, targets ...error) bool {
+	for _, is := range targets {
+		if errors.Is(err, is) {
+			return true
+		}
+	}
+	return false
 }
 
 // reading gives damage found by a command that reads a backup the exit code of a
@@ -58,16 +65,16 @@ func reading(err error) error {
 	if coded := (*exitcode.Error)(nil); err == nil || errors.As(err, &coded) {
 		return err
 	}
-	for _, bad := range []error{repo.ErrDamaged, seal.ErrDamaged, seal.ErrEdited, pgarchive.ErrTruncated, pgarchive.ErrCorrupt, pgarchive.ErrNotArchive} {
-		if errors.Is(err, bad) {
-			return exitcode.With(exitcode.BadBackup, err)
-		}
+	if isAny(err, repo.ErrDamaged, seal.ErrDamaged, seal.ErrEdited, pgarchive.ErrTruncated, pgarchive.ErrCorrupt, pgarchive.ErrNotArchive) {
+		return exitcode.With(exitcode.BadBackup, err)
 	}
 	return err
 }
 
 // usagef is an error in what the user gave.
-func usagef(format string, args ...any) error { return exitcode.Errorf(exitcode.Usage, format, args...) }
+func usagef(format string, args ...any) error {
+	return exitcode.Errorf(exitcode.Usage, format, args...)
+}
 
 // usage makes an error one in what the user gave.
 func usage(err error) error { return exitcode.With(exitcode.Usage, err) }

@@ -45,19 +45,22 @@ var (
 // Info describes one stored object.
 type Info struct {
 	Key       string
-	Size      int64     // bytes
-	ETag      string    // opaque; only good for IfMatch
-	Modified  time.Time // the store's clock: never used to order recovery points
+	Size      int64     // bytes of the whole object, also of a ranged Get
+	ETag      string    // opaque; only good for IfMatch; may be "" in listings
+	Modified  time.Time // the store's clock, zero after writes: never orders recovery points
 	VersionID string    // "" where the store keeps no versions
 	// CRC64NVME is the store's own checksum over the whole object, or nil where
-	// the store does not report one. Only Put, Head and Complete fill it.
+	// the store does not report one. Only Put and Complete always fill it.
 	CRC64NVME *uint64
 }
 
 // Condition makes a write conditional. The zero value writes always.
+//
+// Writers that race for a key write different bytes (a random id in them):
+// after a lost answer, Retry takes an object with its own bytes for its own.
 type Condition struct {
 	IfAbsent bool   // only if no object has this key (S3 If-None-Match: *)
-	IfMatch  string // only if the object's ETag is this one (S3 If-Match)
+	IfMatch  string // only if the object is there with this ETag (S3 If-Match)
 }
 
 // PutOptions of Put and Create.

@@ -2,6 +2,7 @@ package objstore
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"golang.org/x/time/rate"
@@ -88,7 +89,7 @@ func (r *limitedReader) Read(p []byte) (int, error) {
 	}
 	n, err := r.ReadCloser.Read(p)
 	if n > 0 {
-		if werr := r.store.wait(r.ctx, n); werr != nil && (err == nil || err == io.EOF) {
+		if werr := r.store.wait(r.ctx, n); werr != nil && (err == nil || errors.Is(err, io.EOF)) {
 			err = werr
 		}
 	}

@@ -13,7 +13,7 @@ import (
 type DumpOptions struct {
 	SnapshotID string // of a Snapshot that is held until the table of contents has arrived
 	Selection  Selection
-	LockWait   time.Duration // for pg_dump's own locks on all tables; 0 = 60 s
+	LockWait   time.Duration // for each of pg_dump's own locks; 0 = 5 s, see StartDump
 	// ServerMajor and Encoding are the Snapshot's. With 0 and "" pg_dump takes
 	// what the connection has.
 	ServerMajor int
@@ -22,10 +22,11 @@ type DumpOptions struct {
 
 // Dump starts pg_dump, which writes an uncompressed custom-format archive to the
 // Process's Stdout. Read it to its end, then Wait; to give up, cancel ctx or
-// close Stdout, then Wait.
+// close Stdout, then Wait. StartDump is this with the snapshot, and with starting
+// over where sessions block one another.
 func Dump(ctx context.Context, tools Tools, t Target, o DumpOptions) (*Process, error) {
 	if o.LockWait <= 0 {
-		o.LockWait = time.Minute
+		o.LockWait = 5 * time.Second
 	}
 	args := []string{
 		"--format=custom", "--compress=0", "--no-password",

@@ -43,6 +43,18 @@ func (e *ToolError) Error() string {
 	return fmt.Sprintf("%s failed (%s): %s", e.Tool, how, said)
 }
 
+// Is makes pg_dump's failure to get its locks an ErrLockTimeout, and a full lock
+// table an ErrLockTableFull.
+func (e *ToolError) Is(kind error) bool {
+	switch kind {
+	case ErrLockTimeout:
+		return strings.Contains(e.Stderr, "LOCK TABLE") && (strings.Contains(e.Stderr, "statement timeout") || strings.Contains(e.Stderr, "lock timeout"))
+	case ErrLockTableFull:
+		return strings.Contains(e.Stderr, "max_locks_per_transaction")
+	}
+	return false
+}
+
 // said is the message without repeated program names, in one line.
 func (e *ToolError) said() string {
 	var lines []string

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/testenv"
 )
 
@@ -93,19 +95,22 @@ func TestATruncateAtAnyMomentNeverEmptiesATableInTheDump(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		snapshot := openSnapshot(t, from, postgres.Selection{}, postgres.SnapshotOptions{})
-		// What the snapshot sees before pg_dump takes locks of its own.
-		seen := rows
-		if size := snapshot.Tables[1].Bytes; size == 0 {
-			seen = 0 // the TRUNCATE was first, and done before the snapshot
+		snapshot, p, err := postgres.StartDump(ctx, programs, from, postgres.Selection{}, postgres.SnapshotOptions{}, postgres.DumpOptions{LockWait: 100 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
 		}
-		_, r := dump(t, programs, from, postgres.Selection{}, snapshot)
-		if err := snapshot.Release(); err != nil {
+		seen := int64(rows)
+		if snapshot.Tables[1].Bytes == 0 {
+			seen = 0 // the TRUNCATE was over before the snapshot
+		}
+		r := pgarchive.NewReader(pgarchive.Events{TOC: func(*pgarchive.TOC) error { return snapshot.Release() }})
+		_, err = io.Copy(r, p.Stdout)
+		if err := errors.Join(err, p.Wait(), r.Close()); err != nil {
 			t.Fatal(err)
 		}
 		wg.Wait()
 		for _, d := range r.Data() {
-			if d.Entry.Tag == "victim" && d.Sum.Rows != int64(seen) {
+			if d.Entry.Tag == "victim" && d.Sum.Rows != seen {
 				t.Errorf("TRUNCATE after %d ms: %d rows dumped, %d in the snapshot", delay*4, d.Sum.Rows, seen)
 			}
 		}
@@ -116,36 +121,49 @@ func TestTablesThatComeAndGoMakeItStartOver(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	pg := testenv.Postgres(t)
-	pg.Exec(t, "postgres", "CREATE TABLE stays (i int)")
-	from := target(t, pg.URL("postgres"))
+	pg.Exec(t, "postgres", "CREATE TABLE stays AS SELECT 1 AS i")
+	from, programs := target(t, pg.URL("postgres")), tools(t, pg)
 	conn := pg.Connect(t, "postgres")
-	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		for n := 0; ; n++ {
-			select {
-			case <-stop:
-				return
-			case <-time.After(5 * time.Millisecond):
-			}
-			if _, err := conn.PgConn().Exec(ctx, fmt.Sprintf("CREATE TABLE goes_%d (i int); DROP TABLE IF EXISTS goes_%d", n, n-3)).ReadAll(); err != nil {
+	wg.Go(func() { // a burst, as of a migration
+		for n := range 40 {
+			time.Sleep(10 * time.Millisecond)
+			if _, err := conn.PgConn().Exec(ctx, fmt.Sprintf("CREATE TABLE goes_%d (i int); DROP TABLE IF EXISTS goes_%d", n+3, n)).ReadAll(); err != nil {
 				t.Error(err)
 				return
 			}
 		}
 	})
-	for range 5 {
-		snapshot, err := postgres.OpenSnapshot(ctx, from, postgres.Selection{}, postgres.SnapshotOptions{Attempts: 50})
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		dump(t, tools(t, pg), from, postgres.Selection{}, snapshot)
-		if err := snapshot.Release(); err != nil {
-			t.Error(err)
-		}
+	snapshot, p, err := postgres.StartDump(ctx, programs, from, postgres.Selection{}, postgres.SnapshotOptions{Attempts: 200}, postgres.DumpOptions{LockWait: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
 	}
-	close(stop)
+	r := pgarchive.NewReader(pgarchive.Events{TOC: func(*pgarchive.TOC) error { return snapshot.Release() }})
+	_, err = io.Copy(r, p.Stdout)
+	if err := errors.Join(err, p.Wait(), r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Data()) != len(snapshot.Tables) {
+		t.Errorf("%d tables dumped, %d listed", len(r.Data()), len(snapshot.Tables))
+	}
+	wg.Wait()
+}
+
+func TestATableThatStaysWantedEndsTheAttemptsWithItsName(t *testing.T) {
+	t.Parallel()
+	pg := testenv.Postgres(t)
+	pg.Exec(t, "postgres", "CREATE TABLE wanted (i int)")
+	reader, writer := pg.Connect(t, "postgres"), pg.Connect(t, "postgres")
+	if _, err := reader.PgConn().Exec(t.Context(), "BEGIN; LOCK TABLE wanted IN ACCESS SHARE MODE").ReadAll(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _, _ = writer.Exec(ctx, "TRUNCATE wanted") }) // waits for reader until cancelled
+	time.Sleep(200 * time.Millisecond)
+	_, _, err := postgres.StartDump(t.Context(), tools(t, pg), target(t, pg.URL("postgres")), postgres.Selection{}, postgres.SnapshotOptions{LockTimeout: 200 * time.Millisecond}, postgres.DumpOptions{})
+	wantError(t, err, postgres.ErrLockTimeout, pg.Password, `"public"."wanted"`, fmt.Sprint(writer.PgConn().PID()))
+	cancel()
 	wg.Wait()
 }
 
@@ -181,7 +199,7 @@ func TestTwentyThousandTablesNeedTheSettingThatIsNamed(t *testing.T) {
 	}
 	from := target(t, pg.URL("postgres"))
 	_, err := postgres.OpenSnapshot(t.Context(), from, postgres.Selection{}, postgres.SnapshotOptions{})
-	wantError(t, err, postgres.ErrLockTableFull, pg.Password, "20000 tables", "ALTER SYSTEM SET max_locks_per_transaction = 512; then restart")
+	wantError(t, err, postgres.ErrLockTableFull, pg.Password, " tables at once", "ALTER SYSTEM SET max_locks_per_transaction = 512; then restart")
 	if err := pg.Configure(t.Context(), map[string]string{"max_locks_per_transaction": "512"}); err != nil {
 		t.Fatal(err)
 	}

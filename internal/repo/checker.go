@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 
@@ -32,7 +33,7 @@ func (k *checker) close() { k.dec.Close() }
 // bug of ours, found before anybody relies on the backup.
 func (k *checker) check(frame, plain []byte, pos seal.Position) error {
 	bad := func(err error) error {
-		return fmt.Errorf("chunk %d of object %d does not decode to what was read (broken memory?): %w", pos.Chunk, pos.Object, err)
+		return fmt.Errorf("chunk %d of object %d does not decode to what was read (broken memory?): %w: %w", pos.Chunk, pos.Object, ErrFlipped, err)
 	}
 	payload := frame[chunkHeader:]
 	if k.codec.key != nil {
@@ -49,7 +50,7 @@ func (k *checker) check(frame, plain []byte, pos seal.Position) error {
 	for {
 		n, err := io.ReadFull(k.dec, k.piece)
 		if n > len(plain) || !bytes.Equal(k.piece[:n], plain[:n]) {
-			return bad(ErrFlipped)
+			return bad(errors.New("other bytes"))
 		}
 		plain = plain[n:]
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
@@ -60,7 +61,7 @@ func (k *checker) check(frame, plain []byte, pos seal.Position) error {
 		}
 	}
 	if len(plain) > 0 {
-		return bad(ErrTruncated)
+		return bad(io.ErrUnexpectedEOF)
 	}
 	return nil
 }

@@ -150,6 +150,9 @@ func (r *Repository) Find(ctx context.Context, name string, f Filter) (Listed, e
 	if name == "latest" {
 		return r.latest(ctx, points, scope)
 	}
+	if name == "" {
+		return Listed{}, fmt.Errorf("a recovery point without a name: %w; give its id, the beginning of it, or latest", ErrNotFound)
+	}
 	var found []Listed
 	for _, p := range points {
 		if p.ID == name || p.ID != "" && strings.HasPrefix(p.ID, name) || p.Ref.String() == name {

@@ -15,10 +15,8 @@ func TestAnyNameOfASourceMakesOneKeySegmentAndComesBack(t *testing.T) {
 	hostile := []string{".", "..", "...", "../../etc/passwd", "a/b", "a@b", "a%2Fb", "%", "%%%", "~", "a~b", "*?<>|", "CON", "größe", "日本", " ", "-", "a b", `"`, "`$(x)`", "x.json", "+", "a+b", "a%20b"}
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.OneOf(rapid.SampledFrom(hostile), rapid.String(),
-			rapid.StringOfN(rapid.SampledFrom([]rune("./~%@+\\ aZ0-é")), 1, 30, -1)).Draw(t, "name")
-		if CheckSource(name) != nil {
-			t.Skip("refused")
-		}
+			rapid.StringOfN(rapid.SampledFrom([]rune("./~%@+\\ aZ0-é")), 1, 30, -1)).
+			Filter(func(name string) bool { return CheckSource(name) == nil }).Draw(t, "name")
 		seg := escape(name)
 		if strings.ContainsAny(seg, "/~\\ ") || strings.Trim(seg, ".") == "" {
 			t.Fatalf("%q becomes %q", name, seg)

@@ -48,6 +48,9 @@ func (r *Repository) NewPoint(source, kind string, start time.Time, opts WriterO
 	if err := CheckSource(source); err != nil {
 		return nil, err
 	}
+	if !validObjectName(kind) {
+		return nil, fmt.Errorf("%q is not a kind of recovery point", kind)
+	}
 	if err := r.needKey("write a recovery point"); err != nil {
 		return nil, err
 	}

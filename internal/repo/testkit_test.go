@@ -8,6 +8,9 @@ import (
 	"io"
 	"iter"
 	"math/rand/v2"
+	"net/url"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -206,10 +209,16 @@ func raw(t testing.TB, store objstore.Store, key string) []byte {
 	return data
 }
 
-// overwrite replaces an object, as broken disks and strangers do.
+// overwrite replaces an object behind the store's back, as broken disks and
+// strangers do.
 func overwrite(t testing.TB, store objstore.Store, key string, data []byte) {
 	t.Helper()
-	if _, err := store.Put(context.Background(), key, data, objstore.PutOptions{}); err != nil {
+	at, err := url.Parse(store.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(at.Path, filepath.FromSlash(key))
+	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, data, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -324,4 +333,16 @@ func (u *meddledUpload) Complete(ctx context.Context) (info objstore.Info, err e
 
 func (u *meddledUpload) Abort() error {
 	return u.m.meddle("abort", u.key, u.Upload.Abort)
+}
+
+// liar reports another checksum for what it puts.
+type liar struct{ objstore.Store }
+
+func (l liar) Put(ctx context.Context, key string, data []byte, opts objstore.PutOptions) (objstore.Info, error) {
+	info, err := l.Store.Put(ctx, key, data, opts)
+	if info.CRC64NVME != nil {
+		wrong := *info.CRC64NVME ^ 1
+		info.CRC64NVME = &wrong
+	}
+	return info, err
 }

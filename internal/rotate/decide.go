@@ -18,6 +18,9 @@ func (opts Options) decide(ctx context.Context, f repo.Filter) (Outcome, error) 
 	if err != nil {
 		return Outcome{}, err
 	}
+	if opts.Match != nil {
+		listed = slices.DeleteFunc(listed, func(l repo.Listed) bool { return !opts.Match(l.Source) })
+	}
 	if err := opts.Repo.LoadManifests(ctx, listed); err != nil {
 		return Outcome{}, err
 	}

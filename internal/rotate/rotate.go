@@ -23,6 +23,8 @@ import (
 type Options struct {
 	Repo   *repo.Repository
 	Filter repo.Filter // which points; empty is all
+	// Match narrows the sources down further; nil matches every one.
+	Match func(source string) bool
 	Rules  retention.Rules
 	Now    time.Time
 

@@ -20,7 +20,8 @@ import (
 )
 
 // FaultyProxy is a TCP proxy whose link can be made slow, silent or broken while
-// it is in use. A fault stays until Restore.
+// it is in use. A fault stays until Restore. Setting one waits for the data that
+// is on its way: do it while the client reads, or before it connects.
 type FaultyProxy struct {
 	t     testing.TB
 	proxy *toxiproxy.Proxy

@@ -102,12 +102,12 @@ func (s *Store) classify(err error) error {
 	return network(err)
 }
 
-// innermost returns the first error of the chain that is kind by its own words,
-// without the SDK's frames around it.
+// innermost drops the SDK's frames around our own error, the last one of the
+// chain that says more than kind itself.
 func innermost(err, kind error) error {
 	for {
 		next := errors.Unwrap(err)
-		if next == nil || !errors.Is(next, kind) || next == kind {
+		if next == nil || !errors.Is(next, kind) || next.Error() == kind.Error() {
 			return err
 		}
 		err = next
@@ -135,7 +135,7 @@ func (s *Store) answered(res *awshttp.ResponseError, err error) error {
 	if status == http.StatusMovedPermanently || status == http.StatusTemporaryRedirect || code == "AuthorizationHeaderMalformed" {
 		return fmt.Errorf("region %s or the endpoint is wrong for this bucket: correct it (%s)", s.region, said)
 	}
-	kind, hint := byStatus(status)
+	hint, kind := byStatus(status)
 	if k, ok := kinds[code]; ok {
 		kind, hint = k.kind, k.hint
 	} else if status == http.StatusNotFound && message != "" {
@@ -151,25 +151,25 @@ func (s *Store) answered(res *awshttp.ResponseError, err error) error {
 }
 
 // byStatus judges answers without a known code, such as those to HEAD.
-func byStatus(status int) (kind error, hint string) {
+func byStatus(status int) (hint string, kind error) {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return objstore.ErrDenied, "check the credentials and what they may do with the bucket"
+		return "check the credentials and what they may do with the bucket", objstore.ErrDenied
 	case http.StatusNotFound:
-		return objstore.ErrNotFound, ""
+		return "", objstore.ErrNotFound
 	case http.StatusPreconditionFailed:
-		return objstore.ErrPrecondition, ""
+		return "", objstore.ErrPrecondition
 	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusConflict:
-		return objstore.ErrTransient, ""
+		return "", objstore.ErrTransient
 	case http.StatusNotImplemented, http.StatusMethodNotAllowed:
-		return objstore.ErrUnsupported, ""
+		return "", objstore.ErrUnsupported
 	case http.StatusInsufficientStorage:
-		return objstore.ErrNoSpace, "add disks or rotate backups away"
+		return "add disks or rotate backups away", objstore.ErrNoSpace
 	}
 	if status >= 500 {
-		return objstore.ErrTransient, ""
+		return "", objstore.ErrTransient
 	}
-	return nil, ""
+	return "", nil
 }
 
 // network words a failure without an answer.

@@ -269,33 +269,24 @@ func TestAStallEndsInBoundedTimeAndLeaksNothing(t *testing.T) {
 func TestAStallInTheMiddleOfAReadIsNoticedAndASlowReaderIsNot(t *testing.T) {
 	t.Parallel()
 	s, proxy := behindTCP(t)
-	data := noise(24 << 20) // more than the buffers on the way hold
-	up, err := s.Create(t.Context(), "k", objstore.PutOptions{})
-	if err != nil {
+	if _, err := s.Put(t.Context(), "k", noise(8<<20), objstore.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	for n := range 3 {
-		if err := up.Part(t.Context(), n+1, data[n*objstore.PartSize:(n+1)*objstore.PartSize]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := up.Complete(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	proxy.Bandwidth(3 << 10) // the rest must still be under way when the stall begins
 	body, _, err := s.Get(t.Context(), "k", objstore.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = body.Close() }()
-	if _, err := io.CopyN(io.Discard, body, 1<<20); err != nil {
+	if _, err := io.CopyN(io.Discard, body, 100<<10); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(2 * stall) // the reader is busy elsewhere
-	if _, err := io.CopyN(io.Discard, body, 1<<20); err != nil {
+	if _, err := io.CopyN(io.Discard, body, 100<<10); err != nil {
 		t.Fatalf("a slow reader was punished: %v", err)
 	}
-	proxy.StallAnswers()
 	began := time.Now()
+	time.AfterFunc(100*time.Millisecond, proxy.StallAnswers)
 	_, err = io.Copy(io.Discard, body)
 	wantTransient(t, "reading on", began, err)
 }

@@ -105,7 +105,7 @@ func (b *receiving) Read(p []byte) (int, error) {
 	b.w.timer.Reset(b.w.limit)
 	n, err := b.ReadCloser.Read(p)
 	b.w.timer.Stop()
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.w.explain(err)
 	}
 	return n, err

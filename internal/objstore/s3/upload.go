@@ -132,7 +132,7 @@ func (u *upload) Complete(ctx context.Context) (objstore.Info, error) {
 		return objstore.Info{}, u.store.fail(ctx, "complete", u.key, err)
 	}
 	info := objstore.Info{
-		Key: u.key, Size: size, ETag: plainETag(out.ETag), Modified: time.Now(),
+		Key: u.key, Size: size, ETag: plainETag(out.ETag),
 		VersionID: plainVersion(out.VersionId), CRC64NVME: decodeCRC(out.ChecksumCRC64NVME),
 	}
 	u.end()

@@ -49,7 +49,7 @@ func (s *Store) Put(ctx context.Context, key string, data []byte, opts objstore.
 		return objstore.Info{}, s.fail(ctx, "put", key, err)
 	}
 	info := objstore.Info{
-		Key: key, Size: int64(len(data)), ETag: plainETag(out.ETag), Modified: time.Now(),
+		Key: key, Size: int64(len(data)), ETag: plainETag(out.ETag),
 		VersionID: plainVersion(out.VersionId), CRC64NVME: decodeCRC(out.ChecksumCRC64NVME),
 	}
 	if err := sameCRC(info.CRC64NVME, sum); err != nil {

@@ -1,0 +1,152 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/terraform-plugin-framework/attr"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
+)
+
+type model struct {
+	ID          types.String `tfsdk:"id"`
+	Name        types.String `tfsdk:"name"`
+	Repository  types.String `tfsdk:"repository"`
+	Environment types.String `tfsdk:"environment"`
+	Timezone    types.String `tfsdk:"timezone"`
+	Objectives  types.Object `tfsdk:"objectives"`
+	Retention   types.Object `tfsdk:"retention"`
+	Storage     types.Object `tfsdk:"storage"`
+	Revision    types.Int64  `tfsdk:"revision"`
+	Digest      types.String `tfsdk:"digest"`
+}
+
+// setting is one length of time or count of a document and where it stands in
+// the configuration. Reading and writing both go through this one table.
+type setting struct {
+	object *types.Object
+	block  string
+	name   string
+	count  *int
+	span   *duration.Duration
+}
+
+func settings(m *model, d *policy.Document) []setting {
+	list := []setting{
+		{object: &m.Objectives, block: "objectives", name: "rpo", span: &d.Objectives.RPO},
+		{object: &m.Objectives, block: "objectives", name: "rto", span: &d.Objectives.RTO},
+	}
+	for _, f := range d.Retention.Fields() {
+		list = append(list, setting{object: &m.Retention, block: "retention", name: f.Name, count: f.Count, span: f.Span})
+	}
+	return append(list, setting{object: &m.Storage, block: "storage", name: "expire_after", span: &d.Storage.ExpireAfter})
+}
+
+// document builds the policy document. known is false while a value is not known
+// yet; what is known is in the document then, for as much validation as can be.
+func (m model) document() (d policy.Document, known bool, diags diag.Diagnostics) {
+	d = policy.Document{Format: policy.Format, Name: m.Name.ValueString(), Environment: m.Environment.ValueString(), Timezone: m.Timezone.ValueString()}
+	known = !m.Name.IsUnknown() && !m.Environment.IsUnknown() && !m.Timezone.IsUnknown()
+	for _, s := range settings(&m, &d) {
+		if s.object.IsNull() {
+			continue
+		}
+		value := s.object.Attributes()[s.name]
+		if s.object.IsUnknown() || value.IsUnknown() {
+			known = false
+			continue
+		}
+		switch v := value.(type) {
+		case types.Int64:
+			*s.count = int(v.ValueInt64())
+		case types.String:
+			if v.IsNull() {
+				continue
+			}
+			parsed, err := duration.Parse(v.ValueString())
+			if err != nil {
+				at := path.Root(s.block).AtName(s.name)
+				diags.AddAttributeError(at, "Invalid value for "+at.String(), valid.Sentence(err))
+				continue
+			}
+			*s.span = parsed
+		}
+	}
+	return d, known, diags
+}
+
+// take puts a document into the model. What means the same as the model says
+// already keeps the user's spelling, also a 0 or an empty block that the
+// document has no trace of.
+func (m *model) take(ctx context.Context, d policy.Document) (diags diag.Diagnostics) {
+	m.Name = types.StringValue(d.Name)
+	text := func(into *types.String, value string) {
+		if into.ValueString() != value {
+			*into = types.StringValue(value)
+			if value == "" {
+				*into = types.StringNull()
+			}
+		}
+	}
+	text(&m.Environment, d.Environment)
+	text(&m.Timezone, d.Timezone)
+	for _, s := range settings(m, &d) {
+		diags.Append(s.take(ctx)...)
+	}
+	return diags
+}
+
+func (s setting) take(ctx context.Context) (diags diag.Diagnostics) {
+	attributes := s.object.Attributes()
+	if s.object.IsNull() {
+		if s.isZero() {
+			return nil
+		}
+		attributes = map[string]attr.Value{}
+		for name, t := range s.object.AttributeTypes(ctx) {
+			null, err := t.ValueFromTerraform(ctx, nullOf(ctx, t))
+			if err != nil {
+				diags.AddError("Reading "+s.block, err.Error())
+				return diags
+			}
+			attributes[name] = null
+		}
+	}
+	switch old := attributes[s.name].(type) {
+	case types.Int64:
+		if int64(*s.count) != old.ValueInt64() {
+			attributes[s.name] = types.Int64Value(int64(*s.count))
+			if *s.count == 0 {
+				attributes[s.name] = types.Int64Null()
+			}
+		}
+	case types.String:
+		before, err := duration.Parse(old.ValueString())
+		if old.IsNull() || err != nil || !before.Equal(*s.span) {
+			attributes[s.name] = types.StringNull()
+			if !s.span.IsZero() {
+				attributes[s.name] = types.StringValue(s.span.String())
+			}
+		}
+	default:
+		diags.AddError("Reading "+s.block, fmt.Sprintf("%s has the unexpected type %T.", s.name, old))
+		return diags
+	}
+	object, more := types.ObjectValue(s.object.AttributeTypes(ctx), attributes)
+	diags.Append(more...)
+	*s.object = object
+	return diags
+}
+
+func (s setting) isZero() bool {
+	if s.count != nil {
+		return *s.count == 0
+	}
+	return s.span.IsZero()
+}

@@ -1,0 +1,127 @@
+// Package policy is the resource pgbackup_policy: what must be recoverable, how
+// fast and for how long, written to a repository as numbered revisions.
+//
+// What must not live here: what the rules mean (package retention) and how
+// revisions are stored (package repo).
+package policy
+
+import (
+	"context"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/planmod"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
+)
+
+func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	resp.Schema = schema.Schema{
+		MarkdownDescription: "A policy: what must be recoverable, how fast and for how long. Every applied change is written to the repository as a numbered revision that is never changed afterwards; " +
+			"the runner rotates by the newest one. Destroying a policy deletes no recovery point: it writes a revision marked as retired, and without a current revision nothing is rotated.\n\n" +
+			"Lengths of time are written with `s` `m` `h` `d` `w` `mo` `y` (`m` is minutes, months and years go by the calendar), combined as `1y2mo3d`. `24h` and `1d` are the same and plan no change.",
+		Attributes: map[string]schema.Attribute{
+			"name": schema.StringAttribute{
+				Required:            true,
+				MarkdownDescription: "Name of the policy in its repository: lower-case letters, digits and hyphens, at most 63. Changing it retires the policy and declares another.",
+				Validators:          []validator.String{valid.Name()},
+				PlanModifiers:       []planmodifier.String{stringplanmodifier.RequiresReplace()},
+			},
+			"repository": schema.StringAttribute{
+				Required:            true,
+				MarkdownDescription: "The `id` of the `pgbackup_repository` the policy is for. Another place replaces the policy; another way to the same place does not.",
+				Validators:          []validator.String{valid.Repository()},
+				PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplaceIf(func(_ context.Context, req planmodifier.StringRequest, resp *stringplanmodifier.RequiresReplaceIfFuncResponse) {
+					resp.RequiresReplace = req.PlanValue.IsUnknown() || !planmod.SamePlace(req.StateValue.ValueString(), req.PlanValue.ValueString())
+				}, "Another place replaces the policy.", "Another place replaces the policy.")},
+			},
+			"environment": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "What the policy protects, in your own words, such as `production`. It appears in reports and is asked for before a restore over it. At most 64 characters.",
+				Validators:          []validator.String{stringvalidator.LengthBetween(1, 64)},
+			},
+			"timezone": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "IANA time zone in which days, weeks, months and years begin for the `keep_*` rules, such as `Europe/Berlin`. Defaults to UTC.",
+				Validators:          []validator.String{valid.Timezone()},
+			},
+			"objectives": schema.SingleNestedAttribute{
+				Optional:            true,
+				MarkdownDescription: "What is promised to the business. Reports and alarms compare with it; nothing is deleted because of it.",
+				Attributes: map[string]schema.Attribute{
+					"rpo": span("How much work may be lost at most, such as `24h`: the age the newest recovery point may reach."),
+					"rto": span("How long a restore may take at most, such as `4h`."),
+				},
+			},
+			"retention": schema.SingleNestedAttribute{
+				Required: true,
+				MarkdownDescription: "Which recovery points are kept, for each source and kind. A point stays when any of the rules keeps it; at least one rule is given. " +
+					"The newest verified point is kept always, and so is what is held. The rules are those of restic's `forget`.",
+				Attributes: retentionAttributes(),
+			},
+			"storage": schema.SingleNestedAttribute{
+				Optional:            true,
+				MarkdownDescription: "What applies to the stored objects themselves.",
+				Attributes: map[string]schema.Attribute{
+					"expire_after": span("Age beyond which no recovery point stays, whatever a rule says, except the newest verified one; such as `2555d`. It must not be shorter than the longest rule. Defaults to no ceiling."),
+				},
+			},
+			"id": schema.StringAttribute{
+				Computed:            true,
+				MarkdownDescription: "The repository and the name, as other resources take it: `<repository id>#<name>`. Known at plan.",
+			},
+			"revision": schema.Int64Attribute{
+				Computed:            true,
+				MarkdownDescription: "Number of the revision in force, from 1.",
+			},
+			"digest": schema.StringAttribute{
+				Computed:            true,
+				MarkdownDescription: "SHA-256 of the policy document in force, hexadecimal.",
+			},
+		},
+	}
+}
+
+func span(description string) schema.StringAttribute {
+	return schema.StringAttribute{
+		Optional: true, MarkdownDescription: description,
+		Validators: []validator.String{valid.Duration()}, PlanModifiers: []planmodifier.String{planmod.SameDuration()},
+	}
+}
+
+// examples of the rules, for the documentation.
+var examples = map[string]string{"keep_last": "3", "keep_hourly": "24", "keep_daily": "30", "keep_weekly": "12", "keep_monthly": "12", "keep_yearly": "7", "wal": "7d"}
+
+// retentionAttributes are made from the one table of rules, so that a rule
+// cannot be missing here.
+func retentionAttributes() map[string]schema.Attribute {
+	attributes := map[string]schema.Attribute{}
+	var keep retention.Keep
+	for _, f := range keep.Fields() {
+		example := examples[f.Name]
+		if f.Count != nil {
+			attributes[f.Name] = schema.Int64Attribute{
+				Optional:            true,
+				MarkdownDescription: sentence(f.Help) + " `-1` is without limit. For example `" + example + "`. Defaults to 0: the rule is off.",
+				Validators:          []validator.Int64{int64validator.AtMost(1_000_000)},
+			}
+			continue
+		}
+		if example == "" {
+			example = "14d"
+		}
+		attributes[f.Name] = span(sentence(f.Help) + " A length of time such as `" + example + "`. Defaults to none: the rule is off.")
+	}
+	return attributes
+}
+
+// sentence makes one of a line of help.
+func sentence(help string) string {
+	return string(help[0]-'a'+'A') + help[1:] + "."
+}

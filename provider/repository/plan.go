@@ -1,0 +1,117 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/planmod"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
+)
+
+// ModifyPlan makes the id known, decides what replaces the repository, and
+// refuses a plan that would destroy recovery points.
+func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var plan, state model
+	if !req.State.Raw.IsNull() {
+		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	}
+	if req.Plan.Raw.IsNull() {
+		resp.Diagnostics.Append(r.guard(ctx, state)...)
+		return
+	}
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	if resp.Diagnostics.HasError() || r.conn == nil {
+		return
+	}
+	id := types.StringUnknown()
+	at, known, diags := plan.place(ctx, r.conn)
+	resp.Diagnostics.Append(diags...)
+	switch {
+	case known:
+		id = types.StringValue(at.String())
+	case plan.Directory.Equal(state.Directory) && plan.S3.Equal(state.S3) && !state.ID.IsNull():
+		id = state.ID // only the provider's own defaults are not known yet
+	}
+	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("id"), id)...)
+	if !plan.Encryption.IsUnknown() {
+		resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("sealed"), !plan.Encryption.IsNull())...)
+	}
+	if req.State.Raw.IsNull() || resp.Diagnostics.HasError() {
+		return
+	}
+	resp.RequiresReplace = replacedBy(state, plan, id)
+	if len(resp.RequiresReplace) > 0 {
+		resp.Diagnostics.Append(r.guard(ctx, state)...)
+	}
+}
+
+// replacedBy names the attributes whose change makes it another repository. A
+// place that is not known yet may be another one.
+func replacedBy(state, plan model, id types.String) path.Paths {
+	var paths path.Paths
+	if id.IsUnknown() || !planmod.SamePlace(state.ID.ValueString(), id.ValueString()) {
+		if !plan.Directory.Equal(state.Directory) {
+			paths = append(paths, path.Root("directory"))
+		}
+		if !plan.S3.Equal(state.S3) {
+			paths = append(paths, path.Root("s3"))
+		}
+	}
+	if !plan.Encryption.IsUnknown() && plan.Encryption.IsNull() != state.Encryption.IsNull() {
+		paths = append(paths, path.Root("encryption"))
+	}
+	return paths
+}
+
+// guard refuses to plan the end of a repository with recovery points, unless
+// force_destroy was applied before. Where the points cannot be counted it warns,
+// and Delete decides.
+func (r *Resource) guard(ctx context.Context, state model) (diags diag.Diagnostics) {
+	if state.ForceDestroy.ValueBool() || r.conn == nil {
+		return nil
+	}
+	id := state.ID.ValueString()
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	at, err := location.Parse(id)
+	if err == nil {
+		opened, openErr := r.conn.OpenRepository(ctx, at, "")
+		if err = openErr; err == nil {
+			err = refusePoints(ctx, opened.Repository)
+		}
+	}
+	switch {
+	case err == nil, errors.Is(err, repo.ErrNoRepository):
+	case errors.Is(err, errHasPoints):
+		diags.AddError(summary("destroying", id), valid.Sentence(err))
+	default:
+		diags.AddWarning(fmt.Sprintf("pgbackup_repository (%s) cannot be read: whether it has recovery points is looked at again before it is destroyed", id), valid.Sentence(err))
+	}
+	return diags
+}
+
+var errHasPoints = errors.New("the repository has recovery points")
+
+// refusePoints is errHasPoints with their number and what to do.
+func refusePoints(ctx context.Context, r *repo.Repository) error {
+	points, err := r.List(ctx, repo.Filter{})
+	if err != nil || len(points) == 0 {
+		return err
+	}
+	sources := map[string]int{}
+	for _, p := range points {
+		sources[p.Source]++
+	}
+	return fmt.Errorf("%w: %d of %d source(s), the newest is %s. They would be lost. To delete them with the repository, set force_destroy = true, apply, and then destroy. "+
+		"To keep them and only stop managing them here, use a `removed` block or `terraform state rm`",
+		errHasPoints, len(points), len(sources), points[0].Ref)
+}

@@ -1,0 +1,248 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/seal"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/secret"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/connection"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
+)
+
+// Resource is pgbackup_repository.
+type Resource struct{ conn *connection.Connection }
+
+var (
+	_ resource.ResourceWithConfigure        = (*Resource)(nil)
+	_ resource.ResourceWithConfigValidators = (*Resource)(nil)
+	_ resource.ResourceWithModifyPlan       = (*Resource)(nil)
+	_ resource.ResourceWithImportState      = (*Resource)(nil)
+)
+
+// New makes the resource.
+func New() resource.Resource { return &Resource{} }
+
+func (r *Resource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_repository"
+}
+
+func (r *Resource) Configure(_ context.Context, req resource.ConfigureRequest, _ *resource.ConfigureResponse) {
+	r.conn, _ = req.ProviderData.(*connection.Connection)
+}
+
+func summary(verb, id string) string { return fmt.Sprintf("%s pgbackup_repository (%s)", verb, id) }
+
+func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	var m model
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	at, known, diags := m.place(ctx, r.conn)
+	resp.Diagnostics.Append(diags...)
+	ref, diags := m.keyRef(ctx)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if !known {
+		resp.Diagnostics.AddError(summary("creating", "not known"), valid.Sentence(connection.ErrUnknown))
+		return
+	}
+	created, err := r.create(ctx, at, ref)
+	if errors.Is(err, repo.ErrExists) {
+		resp.Diagnostics.AddError(summary("creating", at.String()),
+			fmt.Sprintf("A repository is already there. If it is to be managed here, import it:\n\n  terraform import ADDRESS '%s'", at))
+		return
+	}
+	if err != nil {
+		resp.Diagnostics.AddError(summary("creating", at.String()), valid.Sentence(err))
+		return
+	}
+	m.ID = types.StringValue(at.String())
+	m.describe(created)
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+}
+
+func (r *Resource) create(ctx context.Context, at location.Location, ref string) (*repo.Repository, error) {
+	opts := repo.CreateOptions{Reference: ref, Now: time.Now()}
+	if ref != "" {
+		key, err := secret.Key(ctx, ref, nil)
+		if err != nil {
+			return nil, err
+		}
+		opts.Key = key
+	}
+	store, err := r.conn.OpenStore(ctx, at, true)
+	if err != nil {
+		return nil, err
+	}
+	return repo.Create(ctx, store, opts)
+}
+
+func (m *model) describe(r *repo.Repository) {
+	m.RepositoryID = types.StringValue(r.ID())
+	m.Sealed = types.BoolValue(r.Sealed())
+	m.Created = types.StringValue(r.Created().UTC().Format(time.RFC3339))
+}
+
+// Read says that a repository is gone only where its place can be read and
+// repository.json is not there; a place that does not answer keeps the state.
+func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	var m model
+	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	id, imported := m.ID.ValueString(), m.RepositoryID.IsNull()
+	at, err := location.Parse(id)
+	var opened connection.Opened
+	if err == nil {
+		opened, err = r.conn.OpenRepository(ctx, at, "")
+	}
+	switch {
+	case err != nil && imported:
+		resp.Diagnostics.AddError(summary("importing", id), valid.Sentence(err))
+		return
+	case errors.Is(err, repo.ErrNoRepository):
+		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_repository (%s) is gone: it will be created anew", id), valid.Sentence(err))
+		resp.State.RemoveResource(ctx)
+		return
+	case err != nil:
+		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_repository (%s) cannot be read: its state is kept as it was", id), valid.Sentence(err))
+		return
+	}
+	if !imported && opened.ID() != m.RepositoryID.ValueString() {
+		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_repository (%s) is another repository than before", id),
+			fmt.Sprintf("It was %s and is now %s: something else was put in its place.", m.RepositoryID.ValueString(), opened.ID()))
+	}
+	if m.Encryption.IsNull() == opened.Sealed() {
+		ref := ""
+		if opened.Sealed() && len(opened.References) > 0 {
+			ref = opened.References[0]
+		}
+		resp.Diagnostics.Append(m.setKeyRef(ctx, ref)...)
+	}
+	m.describe(opened.Repository)
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+}
+
+func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var plan, state model
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	at, known, diags := plan.place(ctx, r.conn)
+	resp.Diagnostics.Append(diags...)
+	before, diags := state.keyRef(ctx)
+	resp.Diagnostics.Append(diags...)
+	after, diags := plan.keyRef(ctx)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	if !known {
+		resp.Diagnostics.AddError(summary("updating", state.ID.ValueString()), valid.Sentence(connection.ErrUnknown))
+		return
+	}
+	plan.ID = types.StringValue(at.String())
+	opened, err := r.conn.OpenRepository(ctx, at, "")
+	if err == nil && opened.ID() != state.RepositoryID.ValueString() {
+		err = fmt.Errorf("at %s is repository %s, not %s: the new region or endpoint leads to another bucket of that name", at, opened.ID(), state.RepositoryID.ValueString())
+	}
+	if err == nil && before != after {
+		err = r.addKey(ctx, at, before, after)
+	}
+	if err != nil {
+		resp.Diagnostics.AddError(summary("updating", at.String()), valid.Sentence(err))
+		return
+	}
+	plan.describe(opened.Repository)
+	resp.Diagnostics.Append(resp.State.Set(ctx, plan)...)
+}
+
+// addKey lets the key behind a new reference open the repository too. A key the
+// repository knows already, under that reference, is left as it is.
+func (r *Resource) addKey(ctx context.Context, at location.Location, before, after string) error {
+	opened, err := r.conn.OpenRepository(ctx, at, after)
+	if err == nil {
+		for _, known := range opened.References {
+			if known == after {
+				return nil
+			}
+		}
+	}
+	if errors.Is(err, seal.ErrWrongKey) { // new to the repository: the old one lets it in
+		if opened, err = r.conn.OpenRepository(ctx, at, before); err != nil {
+			return fmt.Errorf("add the key %s: the present key is needed for it: %w", after, err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	key, err := secret.Key(ctx, after, nil)
+	if err != nil {
+		return err
+	}
+	return opened.AddKey(ctx, key, after, time.Now())
+}
+
+func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+	var m model
+	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	id := m.ID.ValueString()
+	at, err := location.Parse(id)
+	if err == nil {
+		err = r.destroy(ctx, at, m.ForceDestroy.ValueBool())
+	}
+	if err != nil {
+		resp.Diagnostics.AddError(summary("deleting", id), valid.Sentence(err))
+	}
+}
+
+func (r *Resource) destroy(ctx context.Context, at location.Location, force bool) error {
+	opened, err := r.conn.OpenRepository(ctx, at, "")
+	if errors.Is(err, repo.ErrNoRepository) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !force {
+		// Once more: -replace and tainted resources never pass the plan's guard.
+		if err := refusePoints(ctx, opened.Repository); err != nil {
+			return err
+		}
+	}
+	return opened.Destroy(ctx)
+}
+
+func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+	at, err := location.Parse(req.ID)
+	if err != nil {
+		resp.Diagnostics.AddError(summary("importing", req.ID), valid.Sentence(err))
+		return
+	}
+	var m model
+	resp.Diagnostics.Append(resp.State.Get(ctx, &m)...)
+	m.ID = types.StringValue(at.String())
+	m.ForceDestroy = types.BoolValue(false)
+	resp.Diagnostics.Append(m.setPlace(ctx, at, r.conn)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+}

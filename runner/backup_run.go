@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/rotate"
+)
+
+// backupRun is one invocation of backup: one database or many.
+type backupRun struct {
+	*app
+	opts   backup.Options
+	rotate bool
+
+	taken    []takenPoint
+	failed   []failedDump
+	errs     []error
+	deleted  []rotate.Decision
+	warnings []string
+}
+
+// takenPoint is a new point in the document of `backup --json`.
+type takenPoint struct {
+	ID       string            `json:"id"`
+	Source   string            `json:"source"`
+	Kind     string            `json:"kind"`
+	Start    time.Time         `json:"start"`
+	End      time.Time         `json:"end"`
+	Bytes    int64             `json:"bytes"`
+	Verified bool              `json:"verified"`
+	Held     bool              `json:"held"`
+	Tables   int64             `json:"tables"`
+	Rows     int64             `json:"rows"`
+	Verify   repo.Verification `json:"verification"`
+	Skipped  []repo.Skipped    `json:"skipped"`
+}
+
+// failedDump is a database that was not backed up.
+type failedDump struct {
+	Source   string `json:"source"`
+	Database string `json:"database"`
+	Problem  string `json:"problem"`
+}
+
+func (b *backupRun) warned(format string, args ...any) {
+	w := oneLine(fmt.Sprintf(format, args...))
+	b.warnings = append(b.warnings, w)
+	b.warn(w)
+}
+
+// stampPolicy finds out under which policy revision the backup is taken. Not
+// knowing it is no reason to go without a backup.
+func (b *backupRun) stampPolicy(ctx context.Context) {
+	found, err := b.policyRules(ctx, b.opts.Repo)
+	if err != nil {
+		b.warned("the policy could not be read, the backup is taken all the same and nothing will be rotated: %v", err)
+		b.rotate = false
+	}
+	b.opts.Policy, b.opts.PolicyRevision = found.name, found.revision
+}
+
+// takeAll backs up one database after the other. One that fails does not keep
+// the others from being backed up.
+func (b *backupRun) takeAll(ctx context.Context, dumps []dump) error {
+	for _, d := range dumps {
+		if ctx.Err() != nil {
+			break
+		}
+		err := b.take(ctx, d)
+		if err == nil {
+			continue
+		}
+		b.errs = append(b.errs, err)
+		b.failed = append(b.failed, failedDump{Source: d.source, Database: d.target.Database, Problem: oneLine(err.Error())})
+		if len(dumps) > 1 {
+			b.log.Error("a database was not backed up", "source", d.source, "error", err)
+		}
+	}
+	return b.finish(ctx, len(dumps))
+}
+
+func (b *backupRun) take(ctx context.Context, d dump) error {
+	opts := b.opts
+	opts.Target, opts.Source = d.target, d.source
+	opts.Progress = &backup.Progress{}
+	b.log.Info("backup begins", "source", d.source, "database", d.target.Database, "repository", opts.Repo.URL())
+	stop := b.draw(opts.Progress)
+	result, err := backup.Run(ctx, opts)
+	stop()
+	if err != nil {
+		return err
+	}
+	m := result.Manifest
+	if n := result.Swept; n.Points > 0 || n.Uploads > 0 {
+		b.log.Info("cleared what an earlier run left", "backups", n.Points, "uploads", n.Uploads)
+	}
+	for _, w := range result.Warnings {
+		b.warned("%s: %s", d.source, w)
+	}
+	b.taken = append(b.taken, takenPoint{
+		ID: m.ID, Source: m.Source, Kind: m.Kind, Start: m.Start.UTC(), End: m.End.UTC(), Bytes: m.StoredSize(), Verified: true, Held: opts.Hold,
+		Tables: m.Totals.Tables, Rows: m.Totals.Rows, Verify: m.Verification, Skipped: nonNil(m.Skipped),
+	})
+	b.log.Info("backup is good", "point", m.Ref().String(), "stored", m.StoredSize(), "rows", m.Totals.Rows, "seconds", m.End.Sub(m.Start).Seconds())
+	b.say("Backed up %s as %s in %s: %s tables, %s rows, %s stored.",
+		m.Source, m.ID, took(m.End.Sub(m.Start)), count(m.Totals.Tables), count(m.Totals.Rows), size(m.StoredSize()))
+	if b.rotate {
+		b.rotateOwn(ctx, m.Source)
+	}
+	return nil
+}
+
+// rotateOwn applies the policy as it is now to the source just backed up. The
+// backup is good whatever happens here: trouble is a warning.
+func (b *backupRun) rotateOwn(ctx context.Context, source string) {
+	found, err := b.rules(ctx, b.opts.Repo, nil)
+	if err != nil {
+		b.warned("the backup is good, but nothing was rotated: %v", err)
+		return
+	}
+	if found.none != "" {
+		if found.name != "" {
+			b.log.Info(found.none + ": nothing is rotated")
+		}
+		return
+	}
+	opts := b.rotateOptions(b.opts.Repo, found)
+	opts.Filter = repo.Filter{Source: source, Kind: backup.Kind}
+	out, err := rotate.Run(ctx, opts)
+	b.deleted = append(b.deleted, out.Delete...)
+	for _, w := range out.Warnings {
+		b.warned("%s", w)
+	}
+	if err != nil {
+		b.warned("the backup is good, but the rotation failed: %v", err)
+	}
+	if n := len(out.Delete); n > 0 {
+		b.say("Rotated %s: deleted %d, kept %d.", source, n, len(out.Keep))
+	}
+}
+
+// finish prints the document and sums up.
+func (b *backupRun) finish(ctx context.Context, wanted int) error {
+	if b.flags.json {
+		doc := map[string]any{"points": nonNil(b.taken), "failed": nonNil(b.failed), "deleted": nonNil(b.deleted), "warnings": nonNil(b.warnings)}
+		if err := b.printJSON(doc); err != nil {
+			return errors.Join(append(b.errs, err)...)
+		}
+	}
+	switch {
+	case len(b.errs) == 1 && wanted == 1:
+		return b.errs[0]
+	case len(b.errs) > 0:
+		names := make([]string, len(b.failed))
+		for i, f := range b.failed {
+			names[i] = f.Source
+		}
+		return exitcode.Errorf(exitcode.Failed, "%d of %d databases were not backed up: %s; the first error: %w", len(b.errs), wanted, strings.Join(names, ", "), b.errs[0])
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case len(b.warnings) > 0:
+		return errWarned
+	}
+	return nil
+}
+
+// plan says what a run would do.
+func (b *backupRun) plan(ctx context.Context, dumps []dump) error {
+	previews := []backup.Preview{}
+	for _, d := range dumps {
+		opts := b.opts
+		opts.Target, opts.Source = d.target, d.source
+		p, err := backup.Plan(ctx, opts)
+		if err != nil {
+			return err
+		}
+		previews = append(previews, p)
+	}
+	if b.flags.json {
+		return b.printJSON(map[string]any{"would_back_up": previews, "policy": b.opts.Policy, "policy_revision": b.opts.PolicyRevision, "rotate": b.rotate && b.opts.Policy != ""})
+	}
+	for _, p := range previews {
+		sealed := "not encrypted"
+		if p.Sealed {
+			sealed = "encrypted"
+		}
+		b.say("Would back up %s: database %s (%s, %s tables) of PostgreSQL %s with %s to %s, %s.",
+			p.Source, p.Database, size(p.DatabaseBytes), count(int64(p.TableCount)), p.Server, p.Tool, p.Repository, sealed)
+		for _, s := range p.Skipped {
+			b.say("  without %s: %s", s.What, s.Why)
+		}
+	}
+	if b.rotate && b.opts.Policy != "" {
+		b.say("Would then rotate by policy %s.", b.opts.Policy)
+	}
+	b.say("Nothing was written.")
+	return nil
+}
+
+func repoNeedsKey(r *repo.Repository) error {
+	return fmt.Errorf("back up to %s: %w: give --key env:NAME or file:/path, or set %s", r.URL(), repo.ErrNoKey, envKey)
+}

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/host"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+)
+
+const (
+	systemdFolder = "/etc/systemd/system"
+	cronFolder    = "/etc/cron.d"
+)
+
+// installFlags of the command install.
+type installFlags struct {
+	with, folder, user, environment, cron, timezone string
+	delay                                           time.Duration
+	dryRun, noStart, remove                         bool
+}
+
+func newInstall(a *app) *cobra.Command {
+	var f installFlags
+	cmd := &cobra.Command{
+		Use: "install", Short: "Run a job on this host by itself: a systemd timer or a line for cron", Args: cobra.NoArgs,
+		Long: `Install what starts this program with a job file at the times of its schedule: a
+systemd service and timer, which are enabled, or a file in /etc/cron.d. The job file
+stays where it is. Run it again after the job was changed.`,
+		Example: "  pgbackup-runner install --job /etc/pgbackup/nightly.json\n  pgbackup-runner install --job /etc/pgbackup/nightly.json --with cron --dry-run",
+		RunE:    func(cmd *cobra.Command, _ []string) error { return a.install(cmd.Context(), f) },
+	}
+	set := cmd.Flags()
+	set.StringVar(&f.with, "with", "", "systemd or cron (default systemd where it runs)")
+	set.StringVar(&f.folder, "folder", "", "`DIRECTORY` for the files (default "+systemdFolder+" or "+cronFolder+")")
+	set.StringVar(&f.user, "user", "", "`NAME` of the user that runs the job (default root)")
+	set.StringVar(&f.environment, "environment-file", "", "`FILE` with NAME=value lines for the job, such as PGPASSWORD")
+	set.StringVar(&f.cron, "cron", "", "`SCHEDULE` in five fields, instead of the job's")
+	set.StringVar(&f.timezone, "timezone", "", "time zone of --cron (default UTC)")
+	set.DurationVar(&f.delay, "randomized-delay", 0, "start up to this much later, to spread many hosts (systemd)")
+	set.BoolVar(&f.dryRun, "dry-run", false, "print the files and write nothing")
+	set.BoolVar(&f.noStart, "no-start", false, "write the files only, do not call systemctl")
+	set.BoolVar(&f.remove, "remove", false, "take away what was installed for the job")
+	return cmd
+}
+
+func (a *app) install(ctx context.Context, f installFlags) error {
+	if a.job == nil {
+		return usagef("install: give the --job FILE to install")
+	}
+	if f.with == "" {
+		f.with = "cron"
+		if systemdRuns() {
+			f.with = "systemd"
+		}
+	}
+	if f.with != "systemd" && f.with != "cron" {
+		return usagef("--with %q: give systemd or cron", f.with)
+	}
+	standard := f.folder == ""
+	if standard {
+		f.folder = map[string]string{"systemd": systemdFolder, "cron": cronFolder}[f.with]
+	}
+	f.noStart = f.noStart || !standard || f.with != "systemd" || !systemdRuns()
+	if f.remove {
+		return a.uninstall(ctx, f)
+	}
+	files, err := a.installFiles(f)
+	if err != nil {
+		return err
+	}
+	if f.dryRun {
+		return a.printFiles(files)
+	}
+	if err := host.Write(files...); err != nil {
+		return fmt.Errorf("%w; run this as root, or give another --folder", err)
+	}
+	unit := host.UnitName(a.job.Name)
+	if !f.noStart {
+		for _, args := range [][]string{{"daemon-reload"}, {"enable", "--now", unit + ".timer"}} {
+			if err := systemctl(ctx, args...); err != nil {
+				return err
+			}
+		}
+	}
+	if a.flags.json {
+		return a.printFiles(files)
+	}
+	for _, file := range files {
+		a.say("Wrote %s", file.Path)
+	}
+	switch {
+	case f.with == "cron":
+		a.say("cron runs it by itself from now on.")
+	case f.noStart:
+		a.say("Start it with: systemctl daemon-reload && systemctl enable --now %s.timer", unit)
+	default:
+		a.say("Enabled. Next run: systemctl list-timers %s.timer", unit)
+	}
+	return nil
+}
+
+// installFiles renders the job for this host.
+func (a *app) installFiles(f installFlags) ([]host.File, error) {
+	spec := host.Spec{Job: *a.job, User: f.user, EnvironmentFile: f.environment, RandomizedDelay: f.delay}
+	if f.cron != "" {
+		spec.Job.Schedule = &job.Schedule{Cron: f.cron, Timezone: f.timezone}
+	}
+	if spec.Job.Schedule == nil {
+		return nil, usagef("job %q has no schedule: give --cron \"0 2 * * *\"", a.job.Name)
+	}
+	if err := spec.Job.Validate(); err != nil {
+		return nil, usage(err)
+	}
+	var err error
+	if spec.JobPath, err = filepath.Abs(a.flags.job); err != nil {
+		return nil, err
+	}
+	if spec.Runner, err = os.Executable(); err != nil {
+		return nil, fmt.Errorf("find this program's own path: %w", err)
+	}
+	if spec.RunnerSHA256, err = sha256Of(spec.Runner); err != nil {
+		return nil, fmt.Errorf("hash %s: %w", spec.Runner, err)
+	}
+	if f.with == "cron" {
+		if spec.Zone, err = host.LocalZone(); err != nil {
+			return nil, err
+		}
+	}
+	texts, err := host.Render(spec)
+	if err != nil {
+		return nil, usage(err)
+	}
+	if f.with == "cron" {
+		if texts.CronError != nil {
+			return nil, usage(texts.CronError)
+		}
+		return []host.File{{Path: filepath.Join(f.folder, texts.Name), Content: texts.Cron, Mode: 0o644}}, nil
+	}
+	return []host.File{
+		{Path: filepath.Join(f.folder, texts.Name+".service"), Content: texts.Service, Mode: 0o644},
+		{Path: filepath.Join(f.folder, texts.Name+".timer"), Content: texts.Timer, Mode: 0o644},
+	}, nil
+}
+
+func (a *app) printFiles(files []host.File) error {
+	if a.flags.json {
+		type file struct {
+			Path    string `json:"path"`
+			Content string `json:"content"`
+		}
+		list := make([]file, len(files))
+		for i, f := range files {
+			list[i] = file{f.Path, f.Content}
+		}
+		return a.printJSON(map[string]any{"files": list})
+	}
+	for _, f := range files {
+		a.say("# %s\n%s", f.Path, f.Content)
+	}
+	return nil
+}
+
+func (a *app) uninstall(ctx context.Context, f installFlags) error {
+	unit := host.UnitName(a.job.Name)
+	paths := []string{filepath.Join(f.folder, unit)}
+	if f.with == "systemd" {
+		paths = []string{filepath.Join(f.folder, unit+".timer"), filepath.Join(f.folder, unit+".service")}
+	}
+	if f.dryRun {
+		for _, p := range paths {
+			a.say("Would remove %s", p)
+		}
+		return nil
+	}
+	if !f.noStart {
+		if err := systemctl(ctx, "disable", "--now", unit+".timer"); err != nil {
+			a.warn(err.Error())
+		}
+	}
+	if err := host.Remove(paths...); err != nil {
+		return err
+	}
+	if !f.noStart {
+		if err := systemctl(ctx, "daemon-reload"); err != nil {
+			return err
+		}
+	}
+	a.say("Job %s no longer runs by itself on this host. Its backups stay.", a.job.Name)
+	return nil
+}
+
+// systemdRuns is what sd_booted(3) looks at.
+func systemdRuns() bool {
+	st, err := os.Lstat("/run/systemd/system")
+	return err == nil && st.IsDir()
+}
+
+func systemctl(ctx context.Context, args ...string) error {
+	out, err := exec.CommandContext(ctx, "systemctl", args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("systemctl %v: %w: %s", args, err, oneLine(string(out)))
+	}
+	return nil
+}
+
+func sha256Of(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/rotate"
+)
+
+func newRotate(a *app) *cobra.Command {
+	var dryRun bool
+	var kind string
+	cmd := &cobra.Command{
+		Use: "rotate", Short: "Delete the recovery points that the policy does not keep", Args: cobra.NoArgs,
+		Long: `Apply the current revision of a policy to the repository, or --keep-… rules over or
+without a policy. Every decision comes with its reasons. The newest verified point of
+a source is never deleted, nor is a held one, nor anything of a source that has a
+manifest which can not be read.`,
+		Example: "  pgbackup-runner rotate --job nightly.json --dry-run\n  pgbackup-runner rotate --repository file:///var/backups/pg --keep-daily 14 --keep-weekly 8",
+	}
+	keep := newKeepFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be deleted and delete nothing")
+	cmd.Flags().StringVar(&kind, "kind", "", "only points of this `KIND`")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.rotate(cmd.Context(), keep, kind, dryRun) }
+	return cmd
+}
+
+func (a *app) rotate(ctx context.Context, keep *keepFlags, kind string, dryRun bool) error {
+	r, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	found, err := a.rules(ctx, r, keep)
+	if err != nil {
+		return err
+	}
+	if found.none != "" {
+		return a.nothingToRotate(found)
+	}
+	opts := a.rotateOptions(r, found)
+	opts.Filter = a.filter(kind)
+	if opts.Match, err = a.ownSources(ctx); err != nil {
+		return err
+	}
+	if dryRun {
+		out, err := rotate.Plan(ctx, opts)
+		if err != nil {
+			return err
+		}
+		return a.rotated(out, true, nil)
+	}
+	out, err := rotate.Run(ctx, opts)
+	return a.rotated(out, false, err)
+}
+
+func (a *app) rotateOptions(r *repo.Repository, found rules) rotate.Options {
+	return rotate.Options{
+		Repo: r, Rules: found.Rules, Now: a.now(), Policy: found.name, PolicyRevision: found.revision,
+		By: by(), Self: repo.Self(), Log: a.log,
+	}
+}
+
+// nothingToRotate is for a policy that is retired, which is fine, and for no
+// rules at all, which is a mistake.
+func (a *app) nothingToRotate(found rules) error {
+	if found.name == "" {
+		return usagef("rotate: nothing says what to keep: give --policy NAME, --keep-daily 30 or another --keep-… rule, or a --job file with a policy")
+	}
+	if a.flags.json {
+		return a.printJSON(rotate.Outcome{Keep: []rotate.Decision{}, Delete: []rotate.Decision{}, Policy: found.name, Revision: found.revision, Warnings: []string{found.none + ": nothing is rotated"}})
+	}
+	a.say("%s: nothing is rotated.", found.none)
+	return nil
+}
+
+// ownSources matches the sources that a job of backups makes; nil matches all.
+// --source, and a job that rotates, say themselves what they mean.
+func (a *app) ownSources(ctx context.Context) (func(string) bool, error) {
+	if a.flags.source != "" || a.job == nil {
+		return nil, nil
+	}
+	if a.job.Kind != job.KindLogical {
+		if source := a.job.Source; source != "" {
+			return func(s string) bool { return s == source || strings.HasSuffix(s, "@"+source) }, nil
+		}
+		return nil, nil
+	}
+	s, err := a.server(ctx)
+	if err != nil {
+		return nil, err
+	}
+	name := a.job.Source
+	if s.one {
+		if name == "" {
+			name = s.Database + "@" + hostName(s.Target)
+		}
+		return func(s string) bool { return s == name }, nil
+	}
+	if name == "" {
+		name = hostName(s.Target)
+	}
+	return func(source string) bool {
+		db, ok := strings.CutSuffix(source, "@"+name)
+		return ok && (len(s.databases) == 0 || slices.Contains(s.databases, db))
+	}, nil
+}
+
+// rotated prints an outcome.
+func (a *app) rotated(out rotate.Outcome, dryRun bool, failed error) error {
+	a.warn(out.Warnings...)
+	if a.flags.json {
+		if err := a.printJSON(out); err != nil {
+			return errors.Join(failed, err)
+		}
+	} else if !a.flags.quiet {
+		if err := a.rotateTable(out, dryRun); err != nil {
+			return errors.Join(failed, err)
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	if len(out.Warnings) > 0 {
+		return errWarned
+	}
+	return nil
+}
+
+func (a *app) rotateTable(out rotate.Outcome, dryRun bool) error {
+	if len(out.Keep)+len(out.Delete) == 0 {
+		a.say("There are no recovery points to rotate.")
+		return nil
+	}
+	verb, did := "delete", "Deleted"
+	if dryRun {
+		did = "Would delete"
+	}
+	var rows [][]string
+	var bytes int64
+	add := func(what string, list []rotate.Decision) {
+		for _, d := range list {
+			rows = append(rows, []string{what, d.ID, d.Source, d.Kind, size(d.Bytes), strings.Join(d.Reasons, "; ")})
+		}
+	}
+	add("keep", out.Keep)
+	add(verb, out.Delete)
+	for _, d := range out.Delete {
+		bytes += d.Bytes
+	}
+	if err := a.table([]string{"", "ID", "SOURCE", "KIND", "SIZE", "REASONS"}, rows); err != nil {
+		return err
+	}
+	policy := ""
+	if out.Policy != "" {
+		policy = fmt.Sprintf(" by policy %s", out.Policy)
+		if out.Revision > 0 {
+			policy += fmt.Sprintf(", revision %d", out.Revision)
+		}
+	}
+	a.say("%s %d of %d recovery points (%s)%s.", did, len(out.Delete), len(out.Keep)+len(out.Delete), size(bytes), policy)
+	return nil
+}

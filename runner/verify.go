@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/observe"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/verify"
+)
+
+// verifyFlags of the command verify.
+type verifyFlags struct {
+	all, noMark, clear bool
+	jobs               int
+	kind               string
+}
+
+func newVerify(a *app) *cobra.Command {
+	var f verifyFlags
+	cmd := &cobra.Command{
+		Use: "verify [latest|ID…]", Short: "Re-read stored backups and compare everything there is to compare",
+		Long: `Read recovery points back from the store to the last byte: checksums, encryption, the
+structure of the archive, and every table's rows, bytes and hash against the list that
+was made while dumping. Without arguments the newest point of each source is read.
+
+A bad point is marked as bad: it is no longer "latest", takes no place in the
+retention, and stays until somebody looks. Trouble in reaching the store is no
+verdict: exit code 1, not 6.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), args, f) },
+	}
+	set := cmd.Flags()
+	set.BoolVar(&f.all, "all", false, "every point of the repository (or of --source)")
+	set.BoolVar(&f.noMark, "no-mark", false, "do not mark bad points, only report them")
+	set.BoolVar(&f.clear, "clear", false, "take back the mark of points that prove good")
+	set.IntVar(&f.jobs, "jobs", 1, "points read at once; each takes about 60 MiB of memory")
+	set.StringVar(&f.kind, "kind", "", "only points of this `KIND`")
+	return cmd
+}
+
+func (a *app) verify(ctx context.Context, names []string, f verifyFlags) error {
+	switch {
+	case f.all && len(names) > 0:
+		return usagef("verify: give ids or --all, not both")
+	case f.jobs < 1 || f.jobs > 64:
+		return usagef("--jobs %d: give a number from 1 to 64", f.jobs)
+	}
+	r, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	points, err := a.verifyPoints(ctx, r, names, f)
+	if err != nil {
+		return reading(err)
+	}
+	var done int
+	stop := a.screen.Draw(func() observe.Status { return observe.Status{Step: "verifying"} })
+	report, err := verify.Run(ctx, verify.Options{
+		Repo: r, Points: points, Jobs: f.jobs, Mark: !f.noMark, Clear: f.clear, By: by(), Now: a.now(), Log: a.log,
+		Progress: func(n int, ref repo.Ref) {
+			done = n
+			a.log.Info("read", "point", ref.String(), "done", done, "of", len(points))
+		},
+	})
+	stop()
+	if err != nil {
+		return err
+	}
+	return a.verifyReport(report)
+}
+
+// verifyPoints selects what to read: ids, everything, or the newest of each source.
+func (a *app) verifyPoints(ctx context.Context, r *repo.Repository, names []string, f verifyFlags) ([]repo.Listed, error) {
+	var points []repo.Listed
+	for _, name := range names {
+		p, err := a.find(ctx, r, name, f.kind)
+		if err != nil && (p.ID == "" || codeOf(reading(err)) != exitcode.BadBackup) {
+			return nil, err
+		}
+		points = append(points, p)
+	}
+	if len(names) > 0 {
+		return points, nil
+	}
+	points, err := r.List(ctx, a.filter(f.kind))
+	if err != nil || f.all {
+		return points, err
+	}
+	type group struct{ source, kind string }
+	seen := map[group]bool{}
+	return slices.DeleteFunc(points, func(p repo.Listed) bool {
+		g := group{p.Source, p.Kind}
+		older := seen[g] && p.Problem == nil
+		seen[g] = true
+		return older
+	}), nil
+}
+
+func (a *app) verifyReport(report verify.Report) error {
+	a.warn(report.Warnings...)
+	for _, u := range report.Unchecked {
+		a.warn(oneLine(u.Problem))
+	}
+	switch {
+	case a.flags.json:
+		if err := a.printJSON(report); err != nil {
+			return err
+		}
+	case len(report.Bad) > 0 && !a.flags.quiet:
+		var rows [][]string
+		for _, b := range report.Bad {
+			rows = append(rows, []string{b.ID, b.Source, b.Object, oneLine(b.Problem)})
+		}
+		if err := a.table([]string{"BAD", "SOURCE", "OBJECT", "PROBLEM"}, rows); err != nil {
+			return err
+		}
+	case report.Checked == 0 && len(report.Unchecked) == 0:
+		a.say("There is nothing to verify.")
+	}
+	if err := report.Err(); err != nil {
+		return err
+	}
+	if report.Checked > 0 {
+		a.say("%d recovery points are good, %s read.", report.Checked, size(report.Bytes))
+	}
+	if len(report.Warnings) > 0 {
+		return errWarned
+	}
+	return nil
+}
