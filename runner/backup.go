@@ -9,6 +9,7 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/observe"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
@@ -51,7 +52,7 @@ rotated by its policy, if there is one.`,
 
 // backupOptions are the options that all databases of one run share.
 func (a *app) backupOptions(f backupFlags) (backup.Options, error) {
-	if f.kind != "" && f.kind != backup.Kind {
+	if f.kind != "" && f.kind != logical.Kind {
 		return backup.Options{}, usagef("--kind %q: this version takes logical backups only", f.kind)
 	}
 	if a.job != nil && a.job.Kind != job.KindLogical {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/rotate"
 )
@@ -132,7 +133,7 @@ func (b *backupRun) rotateOwn(ctx context.Context, source string) {
 		return
 	}
 	opts := b.rotateOptions(b.opts.Repo, found)
-	opts.Filter = repo.Filter{Source: source, Kind: backup.Kind}
+	opts.Filter = repo.Filter{Source: source, Kind: logical.Kind}
 	out, err := rotate.Run(ctx, opts)
 	b.deleted = append(b.deleted, out.Delete...)
 	for _, w := range out.Warnings {

@@ -5,9 +5,9 @@ import (
 	"io"
 	"slices"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/spf13/cobra"
 
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/nearest"
 )
 
@@ -21,19 +21,19 @@ is checked on the way; if something is wrong the exit code is not 0, so use
 		Example: "  pgbackup-runner cat latest | pg_restore --dbname app_restored\n  pgbackup-runner cat latest --stream globals | psql",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.cat(cmd.Context(), args[0], stream) },
 	}
-	cmd.Flags().StringVar(&stream, "stream", backup.StreamArchive, "which `STREAM`: archive, globals or tables")
+	cmd.Flags().StringVar(&stream, "stream", logical.StreamArchive, "which `STREAM`: archive, globals or tables")
 	return cmd
 }
 
 func (a *app) cat(ctx context.Context, name, stream string) error {
-	streams := []string{backup.StreamArchive, backup.StreamGlobals, backup.StreamTables}
+	streams := []string{logical.StreamArchive, logical.StreamGlobals, logical.StreamTables}
 	if !slices.Contains(streams, stream) {
 		return usagef("--stream %q is not known%s", stream, nearest.Suggestion(stream, streams))
 	}
 	if a.flags.json {
 		return usagef("cat writes plain bytes and has no --json")
 	}
-	if stream == backup.StreamArchive && isTerminal(a.out) {
+	if stream == logical.StreamArchive && isTerminal(a.out) {
 		return usagef("the archive is binary: send it to pg_restore or a file, not to the terminal")
 	}
 	r, err := a.open(ctx)

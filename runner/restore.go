@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/observe"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/restore"
@@ -59,7 +59,7 @@ func (a *app) restore(ctx context.Context, name string, f restoreFlags) error {
 	if err != nil {
 		return err
 	}
-	point, err := a.find(ctx, r, name, backup.Kind)
+	point, err := a.find(ctx, r, name, logical.Kind)
 	if err != nil {
 		return reading(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secret"
 )
@@ -85,7 +86,7 @@ func (a *app) open(ctx context.Context) (*repo.Repository, error) {
 	}
 	store, err := location.Open(ctx, at, options)
 	if err != nil {
-		return nil, err
+		return nil, withInitHint(err, at)
 	}
 	r, err := repo.Open(ctx, store, repo.OpenOptions{Key: secret.KeySource(a.keyReference(), a.log), Log: a.log})
 	if err != nil {
@@ -113,8 +114,8 @@ func (a *app) find(ctx context.Context, r *repo.Repository, name, kind string) (
 }
 
 func withInitHint(err error, at location.Location) error {
-	if !errors.Is(err, repo.ErrNoRepository) {
-		return err
+	if errors.Is(err, repo.ErrNoRepository) || at.IsDirectory() && errors.Is(err, objstore.ErrNoBucket) {
+		return fmt.Errorf("%w; `pgbackup-runner init --repository %s` makes a repository there", err, at)
 	}
-	return fmt.Errorf("%w; `pgbackup-runner init --repository %s` makes one", err, at)
+	return err
 }

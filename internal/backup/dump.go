@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
@@ -16,17 +17,47 @@ type dumped struct {
 	data  []*pgarchive.Data
 }
 
-// dump runs pg_dump through the fan-out.
-func (r *run) dump(ctx context.Context) (*dumped, error) {
+// dump takes locks and snapshot and runs pg_dump through the fan-out.
+func (r *run) dump(ctx context.Context) (d *dumped, err error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	dump, err := postgres.Dump(ctx, r.tools, r.Target, postgres.DumpOptions{SnapshotID: r.snapshot.ID, Selection: r.Selection, LockWait: r.LockTimeout})
+	var dump *postgres.Process
+	if err := r.timed("locking", func() (err error) { dump, err = r.startDump(ctx, fail); return err }); err != nil {
+		return nil, err
+	}
+	defer r.snapshot.Release() //nolint:errcheck // when it matters it was released before, see tocArrived
+	err = r.timed("dumping", func() (err error) { d, err = r.fanOut(ctx, fail, dump); return err })
+	return d, err
+}
+
+// startDump locks, exports the snapshot and starts pg_dump in it, until pg_dump
+// begins to write.
+func (r *run) startDump(ctx context.Context, fail context.CancelCauseFunc) (*postgres.Process, error) {
+	limit := r.LockTimeout + r.StallTimeout
+	hung := time.AfterFunc(limit, func() {
+		fail(fmt.Errorf("%w: pg_dump did not begin to write for %s: the server or the network hangs", ErrStalled, limit))
+	})
+	defer hung.Stop()
+	snapshot, dump, err := postgres.StartDump(ctx, r.tools, r.Target, r.Selection,
+		postgres.SnapshotOptions{LockTimeout: r.LockTimeout, Logger: r.Log},
+		postgres.DumpOptions{LockWait: min(r.LockTimeout, dumpLockWait)})
 	if err != nil {
 		return nil, err
 	}
+	r.snapshot = snapshot
+	r.Progress.Expected.Store(snapshot.Server.DatabaseBytes)
+	for _, s := range snapshot.Skipped {
+		r.skip("data of table "+s.Table.String(), s.Reason)
+	}
+	return dump, nil
+}
+
+// fanOut reads the archive to its end, checks it and stores it.
+func (r *run) fanOut(ctx context.Context, fail context.CancelCauseFunc, dump *postgres.Process) (*dumped, error) {
 	check, err := postgres.RestoreCheck(ctx, r.tools)
 	if err != nil {
 		dump.Kill()
+		dump.Stdout.Close()
 		dump.Wait()
 		return nil, err
 	}
@@ -76,5 +107,9 @@ func (r *run) tocArrived(toc *pgarchive.TOC) error {
 		r.skip("data of table "+name, "pg_dump left it out")
 		r.warn("pg_dump left out the data of table %s", name)
 	}
-	return r.snapshot.Release()
+	// Only a connection that still answers had its locks until now.
+	if err := r.snapshot.Release(); err != nil {
+		return fmt.Errorf("a TRUNCATE may have come between the snapshot and pg_dump's own locks: %w", err)
+	}
+	return nil
 }

@@ -158,16 +158,24 @@ func (f *fanout) ended(readErr error) error {
 	if !errors.Is(readErr, io.EOF) {
 		return fmt.Errorf("read from pg_dump: %w", readErr)
 	}
-	return f.archive.Close()
+	if err := f.archive.Close(); err != nil {
+		return fmt.Errorf("check pg_dump's archive: %w", err)
+	}
+	return nil
 }
 
-// explain turns what the archive reader says into what pg_dump says, if pg_dump
-// is the one that failed.
+// explain says what the archive reader found: a fault of the archive, or what an
+// event of ours returned.
 func (f *fanout) explain(err error) error {
 	if f.ctx.Err() != nil {
 		return context.Cause(f.ctx)
 	}
-	return fmt.Errorf("check pg_dump's archive: %w", err)
+	for _, fault := range []error{pgarchive.ErrCorrupt, pgarchive.ErrTruncated, pgarchive.ErrNotArchive} {
+		if errors.Is(err, fault) {
+			return fmt.Errorf("check pg_dump's archive: %w", err)
+		}
+	}
+	return err
 }
 
 // feedReference gives pg_restore everything and waits for its verdict.

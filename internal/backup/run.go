@@ -15,6 +15,11 @@ import (
 
 const (
 	defaultStall = 10 * time.Minute
+	defaultLock  = time.Minute
+	// dumpLockWait is how long pg_dump may wait for its own locks. Whoever waits
+	// for a table exclusively between us and pg_dump holds up everybody who wants
+	// that table, so we give way soon and start over behind it.
+	dumpLockWait = 5 * time.Second
 	// abortTime bounds the clean-up after a failure; the next run does the rest.
 	abortTime = 30 * time.Second
 	// compressors work on chunks at once. Two keep up with one pg_dump, which
@@ -68,6 +73,9 @@ func (o *Options) defaults() {
 	if o.StallTimeout <= 0 {
 		o.StallTimeout = defaultStall
 	}
+	if o.LockTimeout <= 0 {
+		o.LockTimeout = defaultLock
+	}
 	if o.Verify == "" {
 		o.Verify = "streamed"
 	}
@@ -80,7 +88,7 @@ func (o *Options) defaults() {
 }
 
 // inspect finds out, before anything is locked or written, whether there are
-// tools that may dump this server.
+// tools that may dump this server and whether the role may read what is selected.
 func inspect(ctx context.Context, o Options) (postgres.DatabaseProperties, postgres.Tools, error) {
 	conn, err := o.Target.Connect(ctx)
 	if err != nil {
@@ -94,6 +102,13 @@ func inspect(ctx context.Context, o Options) (postgres.DatabaseProperties, postg
 	tools, err := postgres.FindTools(ctx, major)
 	if err != nil {
 		return postgres.DatabaseProperties{}, postgres.Tools{}, err
+	}
+	problems, err := postgres.CheckRights(ctx, conn, o.Selection)
+	if err != nil {
+		return postgres.DatabaseProperties{}, postgres.Tools{}, fmt.Errorf("look at what %s may read: %w", o.Target, err)
+	}
+	if len(problems) > 0 {
+		return postgres.DatabaseProperties{}, postgres.Tools{}, &postgres.RightsError{User: o.Target.User, Problems: problems}
 	}
 	properties, err := postgres.ReadDatabaseProperties(ctx, conn)
 	return properties, tools, err
@@ -123,18 +138,6 @@ func (r *run) timed(step string, f func() error) error {
 
 func (r *run) take(ctx context.Context) (err error) {
 	start := time.Now()
-	err = r.timed("locking", func() (err error) {
-		r.snapshot, err = postgres.OpenSnapshot(ctx, r.Target, r.Selection, postgres.SnapshotOptions{LockTimeout: r.LockTimeout, Logger: r.Log})
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	defer r.snapshot.Release()
-	r.Progress.Expected.Store(r.snapshot.Server.DatabaseBytes)
-	for _, s := range r.snapshot.Skipped {
-		r.skip("data of table "+s.Table.String(), s.Reason)
-	}
 	r.point, err = r.Repo.NewPoint(r.Source, logical.Kind, start, repo.WriterOptions{VerifyStored: r.Verify == "stored"})
 	if err != nil {
 		return err
@@ -150,8 +153,8 @@ func (r *run) take(ctx context.Context) (err error) {
 			r.Log.Warn("what was stored of the failed backup could not be removed; the next backup clears it", "point", r.point.Ref().String(), "error", err)
 		}
 	}()
-	var dumped *dumped
-	if err := r.timed("dumping", func() (err error) { dumped, err = r.dump(ctx); return err }); err != nil {
+	dumped, err := r.dump(ctx)
+	if err != nil {
 		return err
 	}
 	if err := r.timed("globals", func() error { return r.globals(ctx) }); err != nil {
@@ -181,7 +184,10 @@ func (r *run) globals(ctx context.Context) error {
 	if !r.Globals {
 		return nil
 	}
-	g, err := postgres.DumpGlobals(ctx, r.tools, r.Target)
+	// pg_dumpall gives no sign of life while it works: it has the stall timeout for all of it.
+	limited, stop := context.WithTimeoutCause(ctx, r.StallTimeout, fmt.Errorf("%w for %s", ErrStalled, r.StallTimeout))
+	defer stop()
+	g, err := postgres.DumpGlobals(limited, r.tools, r.Target)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

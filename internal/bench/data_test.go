@@ -31,7 +31,7 @@ func makeData(ctx context.Context, t *testing.T, pg *testenv.PostgresServer, db 
 				'note', a.w || ' ' || b.w || ' ' || c.w, 'items', (random() * 20)::int, 'priority', 'normal'),
 			md5(random()::text)
 		FROM generate_series(1, %d) i
-		JOIN words a ON a.id = (i * 7919) %% 2000 JOIN words b ON b.id = (i * 104729) %% 2000 JOIN words c ON c.id = (i * 1299709) %% 2000`
+		JOIN words a ON a.id = (i::bigint * 7919) %% 2000 JOIN words b ON b.id = (i::bigint * 104729) %% 2000 JOIN words c ON c.id = (i::bigint * 1299709) %% 2000`
 	statements = append(statements,
 		fmt.Sprintf(fill, "events", rows*6/10), fmt.Sprintf(fill, "orders", rows*3/10), fmt.Sprintf(fill, "audit", rows/10),
 		`CREATE INDEX ON events (customer)`, `CREATE INDEX ON orders (at)`, `ANALYZE`, `CHECKPOINT`)

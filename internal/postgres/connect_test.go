@@ -72,10 +72,10 @@ func TestConnectionStringsThatCanNotBeReadShowNoSecret(t *testing.T) {
 
 func TestChildProgramsGetTheLoginByEnvironment(t *testing.T) {
 	t.Parallel()
-	to := target(t, `host=db.example port=5433 user='the user' password='p\'w' dbname='a b' sslmode=verify-full sslrootcert='/c a/root.crt' options='-c geqo=off'`)
+	to := target(t, `host=db.example port=5433 user='the user' password='p\'w' dbname='a b' sslmode=require krbsrvname='a b' options='-c geqo=off'`)
 	env := to.WithDatabase("other").Env(15)
 	for _, want := range []string{
-		"PGHOST=db.example", "PGPORT=5433", "PGUSER=the user", "PGPASSWORD=p'w", "PGDATABASE=other", "PGSSLMODE=verify-full", "PGSSLROOTCERT=/c a/root.crt", "PGTZ=UTC",
+		"PGHOST=db.example", "PGPORT=5433", "PGUSER=the user", "PGPASSWORD=p'w", "PGDATABASE=other", "PGSSLMODE=require", "PGKRBSRVNAME=a b", "PGTZ=UTC",
 		"PGOPTIONS=-c geqo=off -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0 -c bytea_output=hex",
 	} {
 		if !slices.Contains(env, want) {

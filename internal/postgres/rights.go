@@ -70,11 +70,19 @@ func CheckRights(ctx context.Context, conn *pgx.Conn, sel Selection) ([]Problem,
 	return problems, nil
 }
 
-// dumpedTables and their sequences: those selected, and those owned by a selected table.
-const dumpedRelations = `WITH dumped AS (
+// dumpedRelations are the tables that are dumped and the sequences: those
+// selected themselves and those owned by a column of a table that is.
+const dumpedRelations = `WITH chosen AS (
   SELECT c.oid, n.oid AS nspoid, n.nspname, c.relname, c.relkind
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND ` + dumpedCondition + `)
+  WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND ` + dumpedCondition + `
+), dumped AS (
+  SELECT * FROM chosen
+  UNION SELECT s.oid, n.oid, n.nspname, s.relname, s.relkind
+  FROM chosen t JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = t.oid AND d.refobjsubid > 0
+    AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i')
+  JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+)
 `
 
 func schemaRights(ctx context.Context, conn *pgx.Conn, chosen *selected, role string) ([]Problem, error) {

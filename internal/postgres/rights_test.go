@@ -27,6 +27,11 @@ func TestMissingRightsAreFoundBeforeTheDumpAndTheirFixesWork(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 	wantError(t, err, nil, pg.Password, "back up", "GRANT USAGE ON SCHEMA")
+	// pg_dump takes a table's own sequences with it.
+	of, err := postgres.CheckRights(ctx, connect(t, from), postgres.Selection{IncludeTables: []string{`"T 1"`}})
+	if err != nil || len(of) != 2 || of[1].Object != `"public"."T 1_i_seq"` {
+		t.Errorf("of one table: %v, %v", of, err)
+	}
 	want := map[string]string{
 		`"hidden"`: `GRANT USAGE ON SCHEMA "hidden" TO "back up"`, `"hidden"."h"`: `GRANT SELECT ON TABLE "hidden"."h" TO "back up"`,
 		`"public"."T 1"`: `GRANT SELECT ON TABLE "public"."T 1" TO "back up"`, `"public"."T 1_i_seq"`: `GRANT SELECT ON SEQUENCE "public"."T 1_i_seq" TO "back up"`,

@@ -190,7 +190,7 @@ const (
 	schemasFrom = "SELECT n.oid FROM pg_catalog.pg_namespace n WHERE "
 )
 
-// condition is the SQL that relation c in schema n is dumped with its data, over
+// dumpedCondition is the SQL that relation c in schema n is dumped with its data, over
 // the parameters of args. It follows selectDumpableNamespace, selectDumpableTable
 // and processExtensionTables of pg_dump.
 const dumpedCondition = `CASE

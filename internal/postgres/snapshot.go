@@ -29,12 +29,13 @@ type Snapshot struct {
 	Skipped []Skipped
 	Server  Server
 
-	mu   sync.Mutex // one use of conn at a time
-	conn *pgx.Conn
-	stop context.CancelFunc
-	beat chan struct{} // closed when the heartbeat has ended
-	lost chan struct{}
-	err  error // why, once lost is closed
+	mu       sync.Mutex // one use of conn at a time
+	conn     *pgx.Conn
+	released bool
+	stop     context.CancelFunc
+	beat     chan struct{} // closed when the heartbeat has ended
+	lost     chan struct{}
+	err      error // why, once lost is closed
 }
 
 // errChanged: the list of tables changed between listing and locking.
@@ -232,16 +233,28 @@ func (s *Snapshot) ping(limit time.Duration) error {
 	return err
 }
 
-// Release ends the transaction and the connection. Repeating it does nothing.
+// Release ends the transaction and the connection. An error means that the
+// connection had died before: the locks may have gone at any moment since it was
+// last seen alive, and what relied on them can not be trusted. Repeating it does
+// nothing.
 func (s *Snapshot) Release() error {
 	s.stop()
 	<-s.beat
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn == nil || s.conn.IsClosed() {
+	if s.released {
 		return nil
 	}
-	closeSoon(s.conn)
+	s.released = true
+	defer closeSoon(s.conn)
+	if err := s.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if _, err := s.conn.PgConn().Exec(ctx, "COMMIT").ReadAll(); err != nil {
+		return fmt.Errorf("the connection that holds snapshot %s was lost: %w", s.ID, err)
+	}
 	return nil
 }
 

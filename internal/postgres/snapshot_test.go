@@ -50,9 +50,15 @@ func TestALostSnapshotIsNoticed(t *testing.T) {
 		t.Fatal("not noticed")
 	}
 	wantError(t, snapshot.Err(), nil, pg.Password, snapshot.ID, "lost")
-	if err := snapshot.Release(); err != nil {
-		t.Error(err)
-	}
+	wantError(t, snapshot.Release(), nil, pg.Password, snapshot.ID, "lost") // whoever relied on its locks must hear
+}
+
+func TestALostSnapshotIsNoticedAtItsReleaseToo(t *testing.T) {
+	t.Parallel()
+	pg := testenv.Postgres(t)
+	snapshot := openSnapshot(t, target(t, pg.URL("postgres")), postgres.Selection{}, postgres.SnapshotOptions{Heartbeat: time.Hour})
+	pg.Exec(t, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pgbackup'")
+	wantError(t, snapshot.Release(), nil, pg.Password, snapshot.ID, "lost")
 }
 
 func TestATableThatSomebodyHasLockedIsNamedWithItsHolder(t *testing.T) {

@@ -138,6 +138,7 @@ func TestACommitBelievesWhatItReadsBackAndNotTheAnswer(t *testing.T) {
 				t.Fatal("it was believed")
 			}
 			wantListed(t, r, 0)
+			p.repo = r // the store answers again
 			if err := p.Abort(t.Context()); err != nil {
 				t.Fatal(err)
 			}

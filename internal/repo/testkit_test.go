@@ -24,7 +24,12 @@ var clock = time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
 
 func newStore(t testing.TB) objstore.Store {
 	t.Helper()
-	store, err := dir.Create(t.TempDir())
+	return openDir(t, t.TempDir())
+}
+
+func openDir(t testing.TB, root string) objstore.Store {
+	t.Helper()
+	store, err := dir.Create(root)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package rotate
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -33,18 +34,22 @@ func (opts Options) decide(ctx context.Context, f repo.Filter) (Outcome, error) 
 		points[i] = point(*l)
 		at[&points[i]] = l
 		if l.Problem != nil {
-			unreadable[l.Source] = append(unreadable[l.Source], l.Key)
-			out.warn(l.Source, unreadableWarning(*l))
+			source := sourceOf(*l)
+			unreadable[source] = append(unreadable[source], l.Key)
+			out.warn(source, unreadableWarning(source, *l))
 		}
 	}
 	plan := retention.Decide(retention.Input{Points: points, Rules: opts.Rules, Now: opts.Now})
+	wanted := func(p *retention.Point) bool {
+		return (f.Kind == "" || p.Kind == f.Kind) && (f.Source == "" || p.Source == f.Source)
+	}
 	for _, d := range plan.Keep {
-		if f.Kind == "" || d.Point.Kind == f.Kind {
+		if wanted(d.Point) {
 			out.Keep = append(out.Keep, decision(d, at[d.Point]))
 		}
 	}
 	for _, d := range plan.Delete {
-		if f.Kind != "" && d.Point.Kind != f.Kind {
+		if !wanted(d.Point) {
 			continue
 		}
 		it := decision(d, at[d.Point])
@@ -57,11 +62,25 @@ func (opts Options) decide(ctx context.Context, f repo.Filter) (Outcome, error) 
 	return out, guard(listed, out.Delete, opts.Now)
 }
 
-func unreadableWarning(l repo.Listed) string {
-	if l.Source == "" {
-		return fmt.Sprintf("%s: %v", l.Key, l.Problem)
+// sourceOf finds the source of a manifest even when its key has no valid form: a
+// file that somebody renamed protects the source it lies in.
+func sourceOf(l repo.Listed) string {
+	if l.Source != "" {
+		return l.Source
 	}
-	return fmt.Sprintf("nothing of %s is deleted: %v; restore %s from a version or a replica, or move it away", l.Source, l.Problem, l.Key)
+	parts := strings.Split(l.Key, "/") // manifests/<source>/…
+	if len(parts) < 3 {
+		return ""
+	}
+	name, err := url.PathUnescape(parts[1])
+	if err != nil {
+		return parts[1]
+	}
+	return name
+}
+
+func unreadableWarning(source string, l repo.Listed) string {
+	return fmt.Sprintf("nothing of %s is deleted: %v; restore %s from a version or a replica, or move it away", source, l.Problem, l.Key)
 }
 
 // point is what the rules need to know of a listed point.
@@ -90,7 +109,8 @@ func (d Decision) kept(why string) Decision {
 	return d
 }
 
-// sources lists the sources of an outcome, in alphabetical order.
+// sources lists the sources of an outcome, in alphabetical order. Points without
+// one are strangers' files, which nobody decides about.
 func (o Outcome) sources() []string {
 	var names []string
 	for _, d := range slices.Concat(o.Keep, o.Delete) {

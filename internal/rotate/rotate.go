@@ -25,8 +25,8 @@ type Options struct {
 	Filter repo.Filter // which points; empty is all
 	// Match narrows the sources down further; nil matches every one.
 	Match func(source string) bool
-	Rules  retention.Rules
-	Now    time.Time
+	Rules retention.Rules
+	Now   time.Time
 
 	Policy         string // stamped into the tombstones
 	PolicyRevision int
@@ -99,7 +99,7 @@ func Run(ctx context.Context, opts Options) (Outcome, error) {
 			failed = append(failed, fmt.Errorf("rotate %s: %w", source, err))
 		}
 	}
-	out.add(Outcome{warnings: plan.of("").warnings})
+	out.add(plan.of("")) // files that belong to no source
 	if len(failed) > 0 {
 		return out.told(), errors.Join(append(failed, locked...)...)
 	}

@@ -162,3 +162,22 @@ func TestArchitecturesAreReadInEverySpelling(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestAReleaseIsReadBackAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	one, two := strings.Repeat("0a", 32), strings.Repeat("1b", 32)
+	for _, r := range []Release{
+		{Program: "/opt/pg #1/pgbackup-runner", SHA256: map[string]string{"x86_64": one}},
+		{Repository: "s3://bucket/p?region=eu-west-1", SHA256: map[string]string{"x86_64": one, "arm64": two}},
+	} {
+		again, err := ParseRelease(r.String())
+		if err != nil || again.String() != r.String() || again.Program != r.Program || again.Repository != r.Repository {
+			t.Errorf("%s: %+v, %v", r, again, err)
+		}
+	}
+	for _, bad := range []string{"", "#", "x", "host:rel#x86_64:" + one, "file:///x#x86_64:short", "file:///x#sparc:" + one} {
+		if r, err := ParseRelease(bad); err == nil {
+			t.Errorf("%q was taken as %+v", bad, r)
+		}
+	}
+}

@@ -26,7 +26,7 @@ func checkLogical(ctx context.Context, p *repo.Point, archive *pgarchive.Reader)
 		err = checkRecords(archive, records)
 	}
 	if err == nil {
-		err = checkTotals(p.Totals, records)
+		err = checkTotals(p.Totals, archive)
 	}
 	if err != nil {
 		return objectOf(p.Manifest, logical.StreamTables, err), err
@@ -49,9 +49,9 @@ func checkRecords(archive *pgarchive.Reader, records map[int32]logical.TableReco
 		if !ok {
 			return fmt.Errorf("%w: the table list does not know %s, which is in the archive", repo.ErrDamaged, d.Entry)
 		}
-		if rec.Rows != d.Sum.Rows || rec.Bytes != d.Sum.Bytes || rec.Hash != d.Sum.Hash.String() {
-			return fmt.Errorf("%w: %s has %s in the archive and %d rows, %d bytes, hash %s in the table list",
-				repo.ErrDamaged, d.Entry, d.Sum, rec.Rows, rec.Bytes, rec.Hash)
+		if rec != logical.Record(d) {
+			return fmt.Errorf("%w: %s has %s in the archive; the table list calls it %s.%s with %d rows, %d bytes, hash %s",
+				repo.ErrDamaged, d.Entry, d.Sum, rec.Schema, rec.Table, rec.Rows, rec.Bytes, rec.Hash)
 		}
 	}
 	if n := len(archive.Data()); len(records) != n {
@@ -60,19 +60,14 @@ func checkRecords(archive *pgarchive.Reader, records map[int32]logical.TableReco
 	return nil
 }
 
-func checkTotals(want repo.Totals, records map[int32]logical.TableRecord) error {
-	var got repo.Totals
-	for _, rec := range records {
-		if rec.LargeObjects {
-			got.LargeObjects += rec.Rows
-			continue
-		}
-		got.Tables++
-		got.Rows += rec.Rows
-		got.Bytes += rec.Bytes
+// checkTotals holds that the manifest counts what is in the archive.
+func checkTotals(want repo.Totals, archive *pgarchive.Reader) error {
+	_, got, err := logical.EncodeRecords(archive.Data())
+	if err != nil {
+		return err
 	}
 	if got != want {
-		return fmt.Errorf("%w: the manifest counts %+v, the table list %+v", repo.ErrDamaged, want, got)
+		return fmt.Errorf("%w: the manifest counts %+v, the archive has %+v", repo.ErrDamaged, want, got)
 	}
 	return nil
 }

@@ -57,8 +57,8 @@ func (m model) document() (d policy.Document, known bool, diags diag.Diagnostics
 		if s.object.IsNull() {
 			continue
 		}
-		value := s.object.Attributes()[s.name]
-		if s.object.IsUnknown() || value.IsUnknown() {
+		value, ok := s.object.Attributes()[s.name]
+		if !ok || value.IsUnknown() { // a block that is not known yet has no attributes
 			known = false
 			continue
 		}

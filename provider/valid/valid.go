@@ -15,6 +15,7 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/timezone"
 )
@@ -141,5 +142,21 @@ func AbsolutePath() validator.String {
 			return errors.New("control characters are not allowed in a path")
 		}
 		return nil
+	}}
+}
+
+// Architecture accepts an architecture there is a runner for.
+func Architecture() validator.String {
+	return text{describes: "x86_64 or arm64", check: func(s string) error {
+		_, err := runnerdist.ParseArch(s)
+		return err
+	}}
+}
+
+// Release accepts the release of a runner.
+func Release() validator.String {
+	return text{describes: "the release of a pgbackup_runner", check: func(s string) error {
+		_, err := runnerdist.ParseRelease(s)
+		return err
 	}}
 }

@@ -2,8 +2,11 @@ package pgarchive_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"io"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
@@ -160,6 +163,80 @@ func TestEveryFlippedByteIsNoticed(t *testing.T) {
 				t.Errorf("byte %d xor %#x goes unnoticed", i, flip)
 			}
 			archive[i] ^= flip
+		}
+	}
+}
+
+func TestLostDoubledAndSwappedBlocksAreNoticed(t *testing.T) {
+	t.Parallel()
+	archive := fixture(t, "pg18.dump")
+	good, err := read(archive, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := sums(good)
+	for _, d := range good.Data() {
+		if d.Entry.Desc != "TABLE DATA" {
+			continue
+		}
+		// The blocks of the entry, its end included.
+		var blocks [][]byte
+		for at := d.First; at < d.End; {
+			n := int64(binary.LittleEndian.Uint32(archive[at+1:])) + 5
+			blocks = append(blocks, archive[at:at+n])
+			at += n
+		}
+		rebuild := func(blocks ...[]byte) []byte {
+			return slices.Concat(archive[:d.First], bytes.Join(blocks, nil), archive[d.End:])
+		}
+		for i := range blocks {
+			for what, changed := range map[string][]byte{
+				"lost":    rebuild(slices.Delete(slices.Clone(blocks), i, i+1)...),
+				"doubled": rebuild(slices.Insert(slices.Clone(blocks), i, blocks[i])...),
+			} {
+				if r, err := read(changed, 1<<20); err == nil && equalSums(want, sums(r)) {
+					t.Errorf("%s: block %d %s goes unnoticed", d.Entry, i, what)
+				}
+			}
+		}
+		// The whole entry doubled, and lost.
+		if _, err := read(slices.Concat(archive[:d.End], archive[d.Start:]), 1<<20); err == nil {
+			t.Errorf("%s doubled goes unnoticed", d.Entry)
+		}
+		if _, err := read(slices.Concat(archive[:d.Start], archive[d.End:]), 1<<20); err == nil {
+			t.Errorf("%s lost goes unnoticed", d.Entry)
+		}
+	}
+}
+
+func TestEveryBoundaryIsWhereARangeOfRowsMayBegin(t *testing.T) {
+	t.Parallel()
+	archive := fixture(t, "pg17.dump")
+	boundaries := map[int64]bool{}
+	r := pgarchive.NewReader(pgarchive.Events{})
+	for i := range archive {
+		if _, err := r.Write(archive[i : i+1]); err != nil {
+			t.Fatal(err)
+		}
+		boundaries[r.LastBoundary()] = true
+	}
+	for _, d := range r.Data() {
+		if d.Entry.Desc != "TABLE DATA" {
+			continue
+		}
+		for at := d.First; at < d.End; at++ {
+			if !boundaries[at] {
+				continue
+			}
+			var rows pgarchive.RowHasher
+			for _, part := range [][]byte{archive[d.First:at], archive[at:d.End]} {
+				if _, err := io.Copy(&rows, pgarchive.Deframe(bytes.NewReader(part), r.TOC().Header)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if sum, err := rows.Sum(); err != nil || sum != d.Sum {
+				t.Errorf("%s cut at %d: %v, %v; whole: %v", d.Entry, at, sum, err, d.Sum)
+			}
 		}
 	}
 }

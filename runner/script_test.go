@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/testenv"
+)
+
+// TestMain lets the scripts run this program by its name.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"pgbackup-runner": main})
+}
+
+// TestScripts runs testdata/script/*.txtar against one real PostgreSQL server.
+// Each script has a directory of its own; $REPO is a repository in it that is not
+// made yet, and the PG… variables lead to the server.
+func TestScripts(t *testing.T) {
+	pg := testenv.Postgres(t, testenv.PostgresOptions{Config: map[string]string{"max_connections": "200"}})
+	s := &scripts{t: t, pg: pg}
+	testscript.Run(t, testscript.Params{
+		Dir:   filepath.Join("testdata", "script"),
+		Setup: s.setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "sampledb": s.sampledb, "sql": s.sql, "samedb": s.samedb, "s3": s.s3, "json": jsonValue,
+			"flip": flip, "lease": lease, "interrupt": s.interrupt, "putpolicy": putPolicy, "pg_restore_into": s.pgRestoreInto,
+		},
+		RequireUniqueNames: true,
+	})
+}
+
+type scripts struct {
+	t  *testing.T
+	pg *testenv.PostgresServer
+}
+
+func (s *scripts) setup(env *testscript.Env) error {
+	for _, kv := range s.pg.Env() {
+		name, value, _ := strings.Cut(kv, "=")
+		if name != "PGDATABASE" {
+			env.Setenv(name, value)
+		}
+	}
+	env.Setenv("REPO", "file://"+filepath.Join(env.WorkDir, "repo"))
+	env.Setenv("SERVER", fmt.Sprintf("postgres://%s@%s:%d", s.pg.User, s.pg.Host, s.pg.Port))
+	env.Setenv("HOSTPART", fmt.Sprintf("%s-%d", s.pg.Host, s.pg.Port))
+	env.Setenv("USER", "tester")
+	// Names of databases are the server's; scripts run at the same time.
+	env.Setenv("DB", "db"+strconv.FormatInt(time.Now().UnixNano(), 36))
+	return nil
+}
+
+// exits CODE PROGRAM ARGS… runs a program and compares its exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARGS…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	if stderr := ts.ReadFile("stderr"); got != 0 && strings.Count(stderr, "pgbackup-runner: ") > 1 {
+		ts.Fatalf("the error is told twice:\n%s", stderr)
+	}
+}
+
+// sampledb NAME makes a database with the sample application in it.
+func (s *scripts) sampledb(ts *testscript.TestScript, _ bool, args []string) {
+	ctx := context.Background()
+	s.exec(ts, "postgres", `CREATE DATABASE "`+args[0]+`" TEMPLATE template0`)
+	ts.Check(s.pg.LoadSample(ctx, args[0]))
+}
+
+// sql DATABASE STATEMENT…
+func (s *scripts) sql(ts *testscript.TestScript, _ bool, args []string) {
+	s.exec(ts, args[0], args[1:]...)
+}
+
+func (s *scripts) exec(ts *testscript.TestScript, db string, statements ...string) {
+	for _, statement := range statements {
+		out, err := s.pg.Command(context.Background(), "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", db, "--command", statement).CombinedOutput()
+		if err != nil {
+			ts.Fatalf("%s: %v: %s", statement, err, out)
+		}
+	}
+}
+
+// samedb A B compares schema and data of two databases as pg_dump shows them.
+func (s *scripts) samedb(ts *testscript.TestScript, neg bool, args []string) {
+	a, b := s.dump(ts, args[0]), s.dump(ts, args[1])
+	if (a == b) == neg {
+		ts.Check(os.WriteFile(ts.MkAbs("a.sql"), []byte(a), 0o600))
+		ts.Check(os.WriteFile(ts.MkAbs("b.sql"), []byte(b), 0o600))
+		out, _ := exec.Command("diff", ts.MkAbs("a.sql"), ts.MkAbs("b.sql")).Output()
+		ts.Fatalf("equal: %v\n%.3000s", a == b, out)
+	}
+}
+
+// dump is a database as SQL, without what no two dumps have alike: the order of
+// rows, and the random token of \restrict.
+func (s *scripts) dump(ts *testscript.TestScript, db string) string {
+	out, err := s.pg.Command(context.Background(), "pg_dump", "--no-comments", "--rows-per-insert=1", "--dbname", db).Output()
+	ts.Check(err)
+	var lines []string
+	for line := range strings.SplitSeq(string(out), "\n") {
+		if !strings.HasPrefix(line, `\restrict`) && !strings.HasPrefix(line, `\unrestrict`) && !strings.HasPrefix(line, "--") {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// pg_restore_into DATABASE FILE restores an archive with PostgreSQL's own tool.
+func (s *scripts) pgRestoreInto(ts *testscript.TestScript, _ bool, args []string) {
+	s.exec(ts, "postgres", `CREATE DATABASE "`+args[0]+`" TEMPLATE template0`)
+	cmd := s.pg.Command(context.Background(), "pg_restore", "--exit-on-error", "--dbname", args[0])
+	f, err := os.Open(ts.MkAbs(args[1]))
+	ts.Check(err)
+	defer f.Close()
+	cmd.Stdin = f
+	if out, err := cmd.CombinedOutput(); err != nil {
+		ts.Fatalf("pg_restore: %v: %s", err, out)
+	}
+}
+
+// s3 starts an S3 server and sets REPO and the credentials for it.
+func (s *scripts) s3(ts *testscript.TestScript, _ bool, _ []string) {
+	srv := testenv.S3(s.t)
+	for _, kv := range srv.Env() {
+		name, value, _ := strings.Cut(kv, "=")
+		ts.Setenv(name, value)
+	}
+	ts.Setenv("S3", srv.Endpoint)
+	ts.Setenv("BUCKET", srv.Bucket)
+	ts.Setenv("REPO", "s3://"+srv.Bucket+"/"+ts.Getenv("DB")+"?"+url.Values{"endpoint": {srv.Endpoint}}.Encode())
+}
+
+// json VARIABLE PATH sets a variable to a value of the JSON printed last:
+// points.0.id.
+func jsonValue(ts *testscript.TestScript, _ bool, args []string) {
+	var value any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &value))
+	for step := range strings.SplitSeq(args[1], ".") {
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[step]
+		case []any:
+			i, err := strconv.Atoi(step)
+			ts.Check(err)
+			if i >= len(v) {
+				ts.Fatalf("%s: there are %d", args[1], len(v))
+			}
+			value = v[i]
+		default:
+			ts.Fatalf("%s: nothing there", args[1])
+		}
+	}
+	ts.Setenv(args[0], fmt.Sprint(value))
+}
+
+// flip PATTERN changes one bit in the middle of the only file that matches.
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	found, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(found) != 1 {
+		ts.Fatalf("%s matches %d files", args[0], len(found))
+	}
+	data, err := os.ReadFile(found[0])
+	ts.Check(err)
+	data[len(data)/2] ^= 1
+	ts.Check(os.WriteFile(found[0], data, 0o600))
+}
+
+func openRepo(ts *testscript.TestScript) *repo.Repository {
+	at, err := location.Parse(ts.Getenv("REPO"))
+	ts.Check(err)
+	store, err := location.Open(context.Background(), at, location.OpenOptions{})
+	ts.Check(err)
+	r, err := repo.Open(context.Background(), store, repo.OpenOptions{})
+	ts.Check(err)
+	return r
+}
+
+// lease SOURCE takes the lease of a source until the script ends; ! lease expects
+// that somebody else has it.
+func lease(ts *testscript.TestScript, neg bool, args []string) {
+	l, _, err := openRepo(ts).TakeLease(context.Background(), args[0], repo.LeaseOptions{What: "backup", Self: repo.Self()})
+	if neg {
+		if !errors.Is(err, repo.ErrLocked) {
+			ts.Fatalf("the lease is free: %v", err)
+		}
+		return
+	}
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Release() })
+}
+
+// putpolicy NAME DOCUMENT|retired writes a revision of a policy.
+func putPolicy(ts *testscript.TestScript, _ bool, args []string) {
+	r := openRepo(ts)
+	ctx, envelope := context.Background(), policy.Envelope{At: time.Now(), By: "a test"}
+	if args[1] == "retired" {
+		ts.Check(r.RetirePolicy(ctx, args[0], envelope))
+		return
+	}
+	document, err := policy.Parse([]byte(ts.ReadFile(args[1])))
+	ts.Check(err)
+	after := 0
+	if current, err := r.CurrentPolicy(ctx, args[0]); err == nil {
+		after = current.Number
+	}
+	_, err = r.PutPolicyRevision(ctx, after, document, envelope)
+	ts.Check(err)
+}
+
+// interrupt SIGNAL DATABASE TABLE ARGS… runs the runner while the table is
+// locked, sends the signal once it waits for the lock, and expects it to end with
+// exit code 1 soon.
+func (s *scripts) interrupt(ts *testscript.TestScript, _ bool, args []string) {
+	sig := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[0]]
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	conn := s.pg.Connect(s.t, args[1])
+	_, err := conn.Exec(ctx, "BEGIN; LOCK TABLE "+args[2]+" IN ACCESS EXCLUSIVE MODE")
+	ts.Check(err)
+	defer conn.Close(ctx)
+	ts.Check(s.runAndSignal(ctx, ts, sig, args[1], args[3:]))
+}
+
+func (s *scripts) runAndSignal(ctx context.Context, ts *testscript.TestScript, sig syscall.Signal, db string, args []string) error {
+	watch := s.pg.Connect(s.t, db)
+	done := make(chan error, 1)
+	var pid int
+	go func() {
+		done <- ts.Exec("sh", append([]string{"-c", `echo $$ > pid; exec pgbackup-runner "$@"`, "sh"}, args...)...)
+	}()
+	for waiting := false; !waiting; time.Sleep(20 * time.Millisecond) {
+		if err := watch.QueryRow(ctx, "SELECT count(*) > 0 FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE NOT granted AND datname = $1", db).Scan(&waiting); err != nil {
+			return err
+		}
+		select {
+		case err := <-done:
+			return fmt.Errorf("it ended before it waited for the lock: %w", err)
+		default:
+		}
+	}
+	text, err := os.ReadFile(ts.MkAbs("pid"))
+	if err != nil {
+		return err
+	}
+	if pid, err = strconv.Atoi(strings.TrimSpace(string(text))); err != nil {
+		return err
+	}
+	if err := syscall.Kill(pid, sig); err != nil {
+		return err
+	}
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		return errors.Join(errors.New("it did not end"), syscall.Kill(pid, syscall.SIGKILL))
+	}
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || sig != syscall.SIGKILL && exit.ExitCode() != 1 {
+		return fmt.Errorf("ended with %w", err)
+	}
+	return nil
+}
