@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,14 +33,25 @@ func TestMain(m *testing.M) {
 // Each script has a directory of its own; $REPO is a repository in it that is not
 // made yet, and the PG… variables lead to the server.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	pg := testenv.Postgres(t, testenv.PostgresOptions{Config: map[string]string{"max_connections": "200"}})
-	s := &scripts{t: t, pg: pg}
-	testscript.Run(t, testscript.Params{
-		Dir:   filepath.Join("testdata", "script"),
+	(&scripts{t: t, pg: pg}).run("script")
+}
+
+// TestScriptsThatNeedAServerAlone are those that look at every database.
+func TestScriptsThatNeedAServerAlone(t *testing.T) {
+	t.Parallel()
+	(&scripts{t: t, pg: testenv.Postgres(t)}).run("alone")
+}
+
+func (s *scripts) run(dir string) {
+	testscript.Run(s.t, testscript.Params{
+		Dir:   filepath.Join("testdata", dir),
 		Setup: s.setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "sampledb": s.sampledb, "sql": s.sql, "samedb": s.samedb, "s3": s.s3, "json": jsonValue,
 			"flip": flip, "lease": lease, "interrupt": s.interrupt, "putpolicy": putPolicy, "pg_restore_into": s.pgRestoreInto,
+			"unprivileged": unprivileged,
 		},
 		RequireUniqueNames: true,
 	})
@@ -59,6 +71,7 @@ func (s *scripts) setup(env *testscript.Env) error {
 	}
 	env.Setenv("REPO", "file://"+filepath.Join(env.WorkDir, "repo"))
 	env.Setenv("SERVER", fmt.Sprintf("postgres://%s@%s:%d", s.pg.User, s.pg.Host, s.pg.Port))
+	env.Setenv("HOSTPORT", s.pg.Addr())
 	env.Setenv("HOSTPART", fmt.Sprintf("%s-%d", s.pg.Host, s.pg.Port))
 	env.Setenv("USER", "tester")
 	// Names of databases are the server's; scripts run at the same time.
@@ -97,14 +110,23 @@ func (s *scripts) sampledb(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // sql DATABASE STATEMENT…
-func (s *scripts) sql(ts *testscript.TestScript, _ bool, args []string) {
+func (s *scripts) sql(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		if out, err := s.psql(args[0], args[1]); err == nil {
+			ts.Fatalf("%s succeeded: %s", args[1], out)
+		}
+		return
+	}
 	s.exec(ts, args[0], args[1:]...)
+}
+
+func (s *scripts) psql(db, statement string) ([]byte, error) {
+	return s.pg.Command(context.Background(), "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", db, "--command", statement).CombinedOutput()
 }
 
 func (s *scripts) exec(ts *testscript.TestScript, db string, statements ...string) {
 	for _, statement := range statements {
-		out, err := s.pg.Command(context.Background(), "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--dbname", db, "--command", statement).CombinedOutput()
-		if err != nil {
+		if out, err := s.psql(db, statement); err != nil {
 			ts.Fatalf("%s: %v: %s", statement, err, out)
 		}
 	}
@@ -124,15 +146,19 @@ func (s *scripts) samedb(ts *testscript.TestScript, neg bool, args []string) {
 // dump is a database as SQL, without what no two dumps have alike: the order of
 // rows, and the random token of \restrict.
 func (s *scripts) dump(ts *testscript.TestScript, db string) string {
-	out, err := s.pg.Command(context.Background(), "pg_dump", "--no-comments", "--rows-per-insert=1", "--dbname", db).Output()
-	ts.Check(err)
-	var lines []string
-	for line := range strings.SplitSeq(string(out), "\n") {
-		if !strings.HasPrefix(line, `\restrict`) && !strings.HasPrefix(line, `\unrestrict`) && !strings.HasPrefix(line, "--") {
-			lines = append(lines, line)
+	var parts []string
+	for _, part := range []string{"--schema-only", "--data-only"} {
+		out, err := s.pg.Command(context.Background(), "pg_dump", "--rows-per-insert=1", part, "--dbname", db).Output()
+		ts.Check(err)
+		lines := slices.DeleteFunc(strings.Split(string(out), "\n"), func(line string) bool {
+			return strings.HasPrefix(line, `\restrict`) || strings.HasPrefix(line, `\unrestrict`)
+		})
+		if part == "--data-only" {
+			slices.Sort(lines)
 		}
+		parts = append(parts, lines...)
 	}
-	return strings.Join(lines, "\n")
+	return strings.Join(parts, "\n")
 }
 
 // pg_restore_into DATABASE FILE restores an archive with PostgreSQL's own tool.
@@ -289,4 +315,25 @@ func (s *scripts) runAndSignal(ctx context.Context, ts *testscript.TestScript, s
 		return fmt.Errorf("ended with %w", err)
 	}
 	return nil
+}
+
+// unprivileged CODE ARGS… runs the runner as a user that file permissions bind,
+// who is not root, and compares the exit code.
+func unprivileged(ts *testscript.TestScript, _ bool, args []string) {
+	work := ts.Getenv("WORK")
+	exe, err := os.Executable()
+	ts.Check(err)
+	program, err := os.ReadFile(exe)
+	ts.Check(err)
+	path := filepath.Join(work, "bin", "pgbackup-runner")
+	ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
+	ts.Check(os.WriteFile(path, program, 0o755))
+	for dir := work; filepath.Dir(dir) != dir && strings.HasPrefix(dir, os.TempDir()+"/"); dir = filepath.Dir(dir) {
+		ts.Check(os.Chmod(dir, 0o755))
+	}
+	run := []string{path}
+	if os.Getuid() == 0 {
+		run = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", path}
+	}
+	exits(ts, false, append([]string{args[0]}, append(run, args[1:]...)...))
 }

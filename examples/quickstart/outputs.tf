@@ -1,3 +1,8 @@
+output "repository" {
+  description = "Where the backups are: pgbackup-runner list --repository URL."
+  value       = pgbackup_repository.main.id
+}
+
 output "runner" {
   description = "The installed program."
   value       = pgbackup_runner.this_host.path

@@ -16,12 +16,13 @@ import (
 // RestoreOptions of the pg_restore runs. The zero value restores everything of a
 // section as it was, one statement at a time.
 type RestoreOptions struct {
-	Jobs         int     // connections at once; above 1 the archive goes to a temporary file
-	Only         []int32 // dump ids; nil = all of the section
-	NoOwner      bool
-	NoPrivileges bool
-	ServerMajor  int    // of the server restored into; 0 = any
-	TempDir      string // for lists and archives; "" = the system's
+	Jobs          int     // connections at once; above 1 the archive goes to a temporary file
+	Only          []int32 // dump ids; nil = all of the section
+	NoOwner       bool
+	NoPrivileges  bool
+	NoTablespaces bool   // everything goes to the database's own
+	ServerMajor   int    // of the server restored into; 0 = any
+	TempDir       string // for lists and archives; "" = the system's
 }
 
 // RestorePreData makes what tables need before their data. archive is header
@@ -70,6 +71,9 @@ func restoreSection(ctx context.Context, tools Tools, t Target, section string, 
 	}
 	if o.NoPrivileges {
 		args = append(args, "--no-privileges")
+	}
+	if o.NoTablespaces {
+		args = append(args, "--no-tablespaces")
 	}
 	if o.Only != nil {
 		var list strings.Builder

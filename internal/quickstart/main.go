@@ -40,10 +40,10 @@ func main() {
 func run(ctx context.Context, provider, runner string) (err error) {
 	begun := time.Now()
 	t := &tour{shell: shell{out: os.Stdout}, runner: runner}
-	if t.cli, err = findTerraform(ctx); err != nil {
+	if err := forgetEnvironment(); err != nil {
 		return err
 	}
-	if err := forgetEnvironment(); err != nil {
+	if t.cli, err = findTerraform(ctx); err != nil {
 		return err
 	}
 	if err := prepareWorkspace(provider); err != nil {

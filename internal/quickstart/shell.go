@@ -20,7 +20,7 @@ type shell struct {
 	env []string // added to the environment of this process
 }
 
-func (s *shell) heading(n int, title string) { fmt.Fprintf(s.out, "\n%d. %s\n\n", n, title) }
+func (s *shell) heading(n int, title string) { fmt.Fprintf(s.out, "\n%d. %s\n", n, title) }
 
 func (s *shell) say(format string, args ...any) {
 	fmt.Fprintf(s.out, "   "+format+"\n", args...)
@@ -41,35 +41,31 @@ func (s *shell) run(ctx context.Context, name string, args ...string) error {
 // pipe shows and runs two commands, the output of one being the input of the other.
 func (s *shell) pipe(ctx context.Context, from, to []string) error {
 	s.show(commandLine(from...) + " | " + commandLine(to...))
-	return s.connect(ctx, s.indented(), from, to)
+	fromErr, toErr := s.connect(ctx, s.indented(), from, to)
+	return errors.Join(fromErr, toErr)
 }
 
 // connect runs two commands, the output of one being the input of the other; what
-// else they write goes to w.
-func (s *shell) connect(ctx context.Context, w io.Writer, from, to []string) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+// else they write goes to w. Each may fail by itself: a command that stops reading
+// makes the one before it fail, too.
+func (s *shell) connect(ctx context.Context, w io.Writer, from, to []string) (fromErr, toErr error) {
 	read, write, err := os.Pipe()
 	if err != nil {
-		return err
+		return err, nil
 	}
 	source, sink := s.command(ctx, from[0], from[1:]...), s.command(ctx, to[0], to[1:]...)
 	source.Stdout, source.Stderr = write, w
 	sink.Stdin, sink.Stdout, sink.Stderr = read, w, w
-	begun := source.Start()
-	_ = write.Close() // the child has its own; ours would keep the pipe open
-	if begun == nil {
-		if err := sink.Start(); err != nil {
-			cancel()
-			return errors.Join(err, source.Wait(), read.Close())
-		}
+	fromErr, toErr = source.Start(), sink.Start()
+	// The children have their own; ours would keep the pipe open.
+	_, _ = write.Close(), read.Close()
+	if toErr == nil {
+		toErr = outcome(ctx, sink.Wait(), to[0], to[1:])
 	}
-	_ = read.Close()
-	if begun != nil {
-		return begun
+	if fromErr == nil {
+		fromErr = outcome(ctx, source.Wait(), from[0], from[1:])
 	}
-	ended := sink.Wait()
-	return errors.Join(outcome(ctx, source.Wait(), from[0], from[1:]), outcome(ctx, ended, to[0], to[1:]))
+	return fromErr, toErr
 }
 
 // ask runs a command without showing it and returns its standard output.
@@ -140,7 +136,7 @@ type indenter struct {
 func (w *indenter) Write(p []byte) (int, error) {
 	var b bytes.Buffer
 	for line := range bytes.Lines(p) {
-		if w.atStart && len(bytes.TrimSpace(line)) > 0 {
+		if w.atStart && len(bytes.Trim(line, "\r\n")) > 0 {
 			b.WriteString("     ")
 		}
 		b.Write(line)

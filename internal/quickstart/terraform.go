@@ -15,6 +15,7 @@ import (
 // terraform is the CLI in use: Terraform or OpenTofu.
 type terraform struct {
 	name    string // as it is typed: a name on PATH, or a path
+	product string // Terraform or OpenTofu
 	version string
 }
 
@@ -37,7 +38,7 @@ func findTerraform(ctx context.Context) (terraform, error) {
 			return terraform{}, err
 		}
 		if recent(version) {
-			return terraform{name: name, version: version}, nil
+			return terraform{name: name, product: product(name), version: version}, nil
 		}
 		tooOld = append(tooOld, name+" "+version)
 	}
@@ -46,6 +47,13 @@ func findTerraform(ctx context.Context) (terraform, error) {
 		what = strings.Join(tooOld, " and ") + " is too old"
 	}
 	return terraform{}, fmt.Errorf("%s: install Terraform 1.%d or newer (https://developer.hashicorp.com/terraform/install) or OpenTofu (https://opentofu.org/docs/intro/install), or build OpenTofu here with `make %s`", what, oldestMinor, builtTofu)
+}
+
+func product(name string) string {
+	if filepath.Base(name) == "tofu" {
+		return "OpenTofu"
+	}
+	return "Terraform"
 }
 
 func versionOf(ctx context.Context, name string) (string, error) {
@@ -78,6 +86,7 @@ func recent(version string) bool {
 var chdir = "-chdir=" + terraformFolder
 
 func (t *tour) apply(ctx context.Context) error {
+	t.say("%s %s works in %s, on a copy of %s.", t.cli.product, t.cli.version, terraformFolder, exampleFolder)
 	if err := t.useMirror(); err != nil {
 		return err
 	}
@@ -93,7 +102,6 @@ func (t *tour) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.say("%s %s works in %s, on a copy of %s.", filepath.Base(t.cli.name), t.cli.version, terraformFolder, exampleFolder)
 	if err := t.runSelected(ctx, isMilestone, "init"); err != nil {
 		return err
 	}
@@ -158,12 +166,14 @@ func (t *tour) readOutputs(ctx context.Context) error {
 		return err
 	}
 	var outputs struct {
-		Runner  output `json:"runner"`
-		JobFile output `json:"job_file"`
+		Repository output `json:"repository"`
+		Runner     output `json:"runner"`
+		JobFile    output `json:"job_file"`
 	}
 	if err := json.Unmarshal(text, &outputs); err != nil {
 		return fmt.Errorf("read the outputs: %w", err)
 	}
+	t.repository = outputs.Repository.Value
 	if t.installed, err = relative(outputs.Runner.Value); err != nil {
 		return fmt.Errorf("output runner: %w", err)
 	}

@@ -20,6 +20,8 @@ type tour struct {
 	server    *testenv.PostgresServer // nil when it does not run
 	installed string                  // the runner as Terraform installed it
 	job       string                  // the job file as Terraform deployed it
+
+	repository string // its URL
 }
 
 // walk goes through the steps and ends at the first that is not as it should be.
@@ -112,11 +114,11 @@ func (t *tour) restorePlain(ctx context.Context) error {
 }
 
 func (t *tour) rotate(ctx context.Context) error {
-	t.say("By the policy, then by rules given for one look. A dry run deletes nothing.")
+	t.say("By the policy both stay. By a rule given here, without job file and policy, one would go.")
 	if err := t.runRunner(ctx, "rotate", "--dry-run"); err != nil {
 		return err
 	}
-	return t.runRunner(ctx, "rotate", "--dry-run", "--keep-last", "1", "--keep-daily", "0")
+	return t.run(ctx, t.installed, "rotate", "--dry-run", "--repository", t.repository, "--keep-last", "1")
 }
 
 // runRunner runs the installed runner with the deployed job file.

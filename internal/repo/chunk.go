@@ -39,6 +39,10 @@ const (
 	// for its plain and its stored form, several are in work at once, and all of
 	// it together stays well below 128 MiB.
 	ChunkSize = 8 << 20
+	// maxFrame is the room in bytes that a stored chunk needs at most: zstd adds
+	// three bytes to each 128 KiB that do not compress.
+	maxFrame = chunkHeader + ChunkSize + ChunkSize/4096 + 1024
+
 	// maxPayload bounds what a reader allocates on a header's word.
 	maxPayload = ChunkSize + ChunkSize/128 + 4096
 
@@ -186,10 +190,13 @@ func (c *codec) decode(dec *zstd.Decoder, dst, frame []byte, pos seal.Position, 
 }
 
 func (c *codec) newEncoder() *zstd.Encoder {
-	// One goroutine each: parallelism is over chunks. The window bounds memory
-	// and is as large as this level makes use of.
+	// One goroutine each: parallelism is over chunks. This level's hash table finds
+	// nothing further back than half a MiB: on COPY text a window of 4 MiB gives
+	// the same ratio (3.26) and speed with 3.5 MiB more memory, and one of 1 MiB
+	// with lower memory copies so much that it is a quarter slower. The next level
+	// gains 1.5 % of size for a third of the speed.
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(c.level), zstd.WithEncoderConcurrency(1),
-		zstd.WithEncoderCRC(true), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
+		zstd.WithEncoderCRC(true), zstd.WithWindowSize(512<<10), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		panic(err) // only for invalid options
 	}

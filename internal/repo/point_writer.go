@@ -33,6 +33,7 @@ type PointWriter struct {
 	header *SealHeader
 	pool   chan *Buffer
 	parts  chan []byte
+	frames chan []byte // memory of stored chunks that streams have done with
 
 	mu        sync.Mutex
 	next      uint32
@@ -64,7 +65,7 @@ func (r *Repository) NewPoint(source, kind string, start time.Time, opts WriterO
 		opts.chunksPerObject = chunksPerObject
 	}
 	p := &PointWriter{repo: r, start: start.UTC(), opts: opts, pool: newPool(opts.Buffers),
-		parts: make(chan []byte, opts.Parts), streams: map[string]streamState{}}
+		parts: make(chan []byte, opts.Parts), frames: make(chan []byte, opts.Buffers), streams: map[string]streamState{}}
 	for range opts.Parts {
 		p.parts <- nil
 	}
@@ -87,6 +88,24 @@ func (p *PointWriter) ordinal() uint32 {
 	defer p.mu.Unlock()
 	p.next++
 	return p.next - 1
+}
+
+// frame returns room for one stored chunk. It is given back with spare, so that
+// the small streams of a point use the memory of the large one.
+func (p *PointWriter) frame() []byte {
+	select {
+	case f := <-p.frames:
+		return f
+	default:
+		return make([]byte, 0, maxFrame)
+	}
+}
+
+func (p *PointWriter) spare(f []byte) {
+	select {
+	case p.frames <- f:
+	default:
+	}
 }
 
 // streamState of every stream that was begun: a point is committed only when

@@ -27,6 +27,7 @@ type StreamWriter struct {
 	jobs   chan *encodeJob // to the workers
 	inLine chan *encodeJob // the same jobs in order, to the sequencer
 	plain  chan hashJob
+	outs   chan []byte // room for stored chunks, nil where not allocated yet
 	wg     sync.WaitGroup
 	ended  bool // Close was called
 	closed error
@@ -73,14 +74,14 @@ func (p *PointWriter) Stream(ctx context.Context, name string, workers int) *Str
 	s.jobs = make(chan *encodeJob, workers)
 	s.inLine = make(chan *encodeJob, workers)
 	s.plain = make(chan hashJob, workers+1)
-	outs := make(chan []byte, workers+1) // frames: bounded like the chunks
+	s.outs = make(chan []byte, workers+1)
 	for range workers + 1 {
-		outs <- nil
+		s.outs <- nil
 	}
 	for range workers {
-		s.wg.Go(func() { s.work(outs) })
+		s.wg.Go(s.work)
 	}
-	s.wg.Go(func() { s.sequence(outs) })
+	s.wg.Go(s.sequence)
 	s.wg.Go(s.hashPlain)
 	return s
 }
@@ -193,6 +194,11 @@ func (s *StreamWriter) close() error {
 	close(s.jobs)
 	close(s.inLine)
 	s.wg.Wait()
+	for len(s.outs) > 0 {
+		if f := <-s.outs; f != nil {
+			s.point.spare(f)
+		}
+	}
 	if err == nil {
 		err = context.Cause(s.ctx)
 	}
@@ -229,7 +235,7 @@ func (s *StreamWriter) Fail(cause error) { s.fail(cause) }
 // Done is closed when the stream failed or ended.
 func (s *StreamWriter) Done() <-chan struct{} { return s.ctx.Done() }
 
-func (s *StreamWriter) work(outs chan []byte) {
+func (s *StreamWriter) work() {
 	enc := s.point.codec.newEncoder()
 	defer enc.Close()
 	var check *checker
@@ -240,11 +246,14 @@ func (s *StreamWriter) work(outs chan []byte) {
 	for job := range s.jobs {
 		var out []byte
 		select {
-		case out = <-outs:
+		case out = <-s.outs:
 		case <-s.ctx.Done():
 			job.buf.Release()
 			job.done <- context.Cause(s.ctx)
 			continue
+		}
+		if out == nil {
+			out = s.point.frame()
 		}
 		job.out = s.point.codec.encode(enc, out, job.buf.Bytes, job.pos)
 		var err error
@@ -256,7 +265,7 @@ func (s *StreamWriter) work(outs chan []byte) {
 	}
 }
 
-func (s *StreamWriter) sequence(outs chan []byte) {
+func (s *StreamWriter) sequence() {
 	var w *objectWriter
 	defer func() {
 		if w != nil {
@@ -289,7 +298,7 @@ func (s *StreamWriter) sequence(outs chan []byte) {
 			continue
 		}
 		s.Stored.Add(int64(len(job.out)))
-		outs <- job.out
+		s.outs <- job.out
 		if !job.pos.Last {
 			continue
 		}

@@ -54,9 +54,10 @@ func (r *Repository) Sweep(ctx context.Context, source string) (Swept, error) {
 	if err := r.buryResurrected(ctx, data, marks); err != nil {
 		return swept, fmt.Errorf("sweep %s: %w", source, err)
 	}
-	// Small objects are put through uploads too where the store is a directory.
-	for _, prefix := range []string{pointsPrefix, manifestsPrefix, tombstonesPrefix} {
-		n, err := r.store.AbortUploads(ctx, prefix+below)
+	// Small objects are put through uploads too where the store is a directory,
+	// and so is the lease, whose writer may have been killed while it wrote.
+	for _, prefix := range []string{pointsPrefix + below, manifestsPrefix + below, tombstonesPrefix + below, locksPrefix + escape(source) + ".json"} {
+		n, err := r.store.AbortUploads(ctx, prefix)
 		swept.Uploads += n
 		if err != nil {
 			return swept, fmt.Errorf("sweep %s: abort uploads: %w", source, err)

@@ -65,8 +65,8 @@ func (r *run) compareSequences(ctx context.Context, s *session) error {
 		if err != nil {
 			return err
 		}
-		if got.LastValue != want {
-			return fmt.Errorf("%w: sequence %s.%s is at %d, the backup sets it to %d", ErrDiffers, e.Namespace, e.Tag, got.LastValue, want)
+		if called := m[3] == "true"; got.LastValue != want || got.IsCalled != called {
+			return fmt.Errorf("%w: sequence %s.%s is at %d (used: %v), the backup sets it to %d (used: %v)", ErrDiffers, e.Namespace, e.Tag, got.LastValue, got.IsCalled, want, called)
 		}
 	}
 	return nil

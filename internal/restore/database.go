@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sort"
 	"strings"
 	"time"
 
@@ -12,8 +13,20 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 )
 
-// maintenance is the database to be connected to while the target is made.
-const maintenance = "postgres"
+// maintenance connects to a database of the server that is not the target.
+func (r *run) maintenance(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := r.Target.WithDatabase("postgres").Connect(ctx)
+	if errors.Is(err, postgres.ErrNoDatabase) {
+		return r.Target.WithDatabase("template1").Connect(ctx)
+	}
+	return conn, err
+}
+
+func closeSoon(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = conn.Close(ctx) // all that was to be kept is committed
+}
 
 // examineDatabase tells whether the target database exists; ErrNotEmpty when it
 // does and holds something.
@@ -25,87 +38,86 @@ func (r *run) examineDatabase(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer closeSoon(conn)
 	if err := postgres.DatabaseEmpty(ctx, conn); err != nil {
-		return true, fmt.Errorf("%w: %s: %w; name a database that does not exist yet, or empty this one", ErrNotEmpty, r.Target.Database, err)
+		return true, fmt.Errorf("%w; name a database that does not exist yet, or drop this one", err)
 	}
 	return true, nil
 }
 
-// prepareDatabase makes sure that there is an empty target and that the roles
-// that will own things exist, before anything is restored.
+// prepareDatabase makes sure that there is an empty target and that the server
+// has what the archive will ask for, before anything is restored.
 func (r *run) prepareDatabase(ctx context.Context) error {
 	exists, err := r.examineDatabase(ctx)
 	if err != nil {
 		return err
 	}
-	if r.Globals {
-		if err := r.createRoles(ctx); err != nil {
-			return err
-		}
-	} else if !r.NoOwner {
-		missing, err := r.missingRoles(ctx)
-		if err != nil {
-			return err
-		}
-		if len(missing) > 0 {
-			return missingRolesError(missing)
-		}
+	if err := r.checkServer(ctx); err != nil {
+		return err
+	}
+	if err := r.prepareRoles(ctx); err != nil {
+		return err
 	}
 	if exists {
 		return nil
 	}
+	conn, err := r.maintenance(ctx)
+	if err != nil {
+		return err
+	}
+	at := conn.Config().Database
+	closeSoon(conn)
 	s := r.point.Server
-	err = postgres.CreateDatabase(ctx, r.Target.WithDatabase(maintenance), r.Target.Database, postgres.DatabaseProperties{
+	err = postgres.CreateDatabase(ctx, r.Target.WithDatabase(at), r.Target.Database, postgres.DatabaseProperties{
 		Encoding: s.Encoding, LocaleProvider: s.LocaleProvider, Collate: s.Collate, CType: s.Ctype, Locale: s.Locale, ICURules: s.ICURules,
 	})
 	if err != nil {
-		return fmt.Errorf("create database %s: %w", r.Target.Database, err)
+		return err
 	}
 	r.result.Created = true
 	return nil
 }
 
-func missingRolesError(missing []string) error {
-	return fmt.Errorf("the server lacks the roles %s that own things in the backup: --globals creates them from the backup, --no-owner restores without owners", strings.Join(missing, ", "))
-}
-
-// missingRoles returns the roles that the archive gives things to and the server
-// does not have.
-func (r *run) missingRoles(ctx context.Context) ([]string, error) {
-	have, err := r.serverRoles(ctx)
+// checkServer looks for the extensions and tablespaces that the archive names.
+// An extension can not be done without; a tablespace can, and on the machine
+// that one restores to in need it is seldom there.
+func (r *run) checkServer(ctx context.Context) error {
+	conn, err := r.maintenance(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var missing []string
+	defer closeSoon(conn)
+	extensions, err := nameSet(ctx, conn, "extensions", "SELECT name FROM pg_catalog.pg_available_extensions")
+	if err != nil {
+		return err
+	}
+	tablespaces, err := nameSet(ctx, conn, "tablespaces", "SELECT spcname FROM pg_catalog.pg_tablespace")
+	if err != nil {
+		return err
+	}
+	var lacking []string
+	missing := map[string]bool{}
 	for _, e := range r.toc.Entries {
-		if e.Owner != "" && !have[e.Owner] {
-			have[e.Owner] = true
-			missing = append(missing, e.Owner)
+		if e.Desc == "EXTENSION" && !extensions[e.Tag] {
+			lacking = append(lacking, e.Tag)
+		}
+		if e.Tablespace != "" && !tablespaces[e.Tablespace] {
+			missing[e.Tablespace] = true
 		}
 	}
-	return missing, nil
-}
-
-func (r *run) serverRoles(ctx context.Context) (map[string]bool, error) {
-	conn, err := r.Target.WithDatabase(maintenance).Connect(ctx)
-	if err != nil {
-		return nil, err
+	if len(lacking) > 0 {
+		return fmt.Errorf("%w: %s; install their packages on the database server", ErrMissingExtensions, strings.Join(lacking, ", "))
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	rows, err := conn.Query(ctx, "SELECT rolname FROM pg_catalog.pg_roles")
-	if err != nil {
-		return nil, fmt.Errorf("list roles: %w", err)
+	if len(missing) > 0 {
+		names := make([]string, 0, len(missing))
+		for name := range missing {
+			names = append(names, name)
+		}
+		sort.Strings(names)
+		r.noTablespaces = true
+		r.result.Warnings = append(r.result.Warnings, fmt.Sprintf("the server lacks the tablespaces %s: everything goes to the default tablespace", strings.Join(names, ", ")))
 	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("list roles: %w", err)
-	}
-	have := map[string]bool{}
-	for _, n := range names {
-		have[n] = true
-	}
-	return have, nil
+	return nil
 }
 
 // undo drops a half-restored database that this run made, so that the next try
@@ -116,13 +128,13 @@ func (r *run) undo(ctx context.Context, cause error) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	conn, err := r.Target.WithDatabase(maintenance).Connect(ctx)
+	conn, err := r.maintenance(ctx)
 	if err == nil {
-		defer conn.Close(ctx)
+		defer closeSoon(conn)
 		_, err = conn.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{r.Target.Database}.Sanitize()+" WITH (FORCE)")
 	}
 	if err != nil {
-		return fmt.Errorf("%w (and the unfinished database %s could not be dropped: %w)", cause, r.Target.Database, err)
+		return fmt.Errorf("%w (and the unfinished database %s could not be dropped; drop it before the next try: %w)", cause, r.Target.Database, err)
 	}
 	r.result.Created = false
 	return cause

@@ -3,7 +3,6 @@ package restore
 import (
 	"context"
 	"fmt"
-	"io"
 	"sort"
 
 	"golang.org/x/sync/errgroup"
@@ -11,11 +10,10 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
 
-// pieceSize is the least that is worth a loader of its own, in plain bytes.
-const pieceSize = 64 << 20
+// defaultPiece is the least that is worth a loader of its own, in plain bytes.
+const defaultPiece = 64 << 20
 
 // piece is a range of one table's data for one loader.
 type piece struct {
@@ -26,38 +24,30 @@ type piece struct {
 
 // pieces cuts the tables' data so that Jobs loaders end at about the same time:
 // a table larger than its share is loaded by several. Largest first.
-func (r *run) pieces() ([]piece, error) {
+func (r *run) pieces() []piece {
 	entries := make(map[int32]*pgarchive.Entry, len(r.toc.Entries))
 	for i := range r.toc.Entries {
 		entries[r.toc.Entries[i].DumpID] = &r.toc.Entries[i]
 	}
-	share := max(r.index.Size()/int64(4*r.Jobs), pieceSize)
+	share := max(r.index.Size()/int64(4*r.Jobs), r.pieceSize)
 	var all []piece
 	for _, e := range r.index.Entries {
-		rec, ok := r.records[int32(e.DumpID)]
-		entry := entries[int32(e.DumpID)]
-		if !ok || entry == nil {
-			return nil, fmt.Errorf("the index names entry %d, which the table list or the archive does not have: %w", e.DumpID, repo.ErrDamaged)
-		}
-		if rec.LargeObjects {
+		if r.records[int32(e.DumpID)].LargeObjects {
 			continue
 		}
 		n := int((e.To - e.From + share - 1) / share)
 		for i, part := range r.index.Split(e.From, e.To, n) {
-			all = append(all, piece{entry: entry, from: part[0], to: part[1], first: i == 0})
+			all = append(all, piece{entry: entries[int32(e.DumpID)], from: part[0], to: part[1], first: i == 0})
 		}
 	}
 	sort.SliceStable(all, func(i, j int) bool { return all[i].to-all[i].from > all[j].to-all[j].from })
-	return all, nil
+	return all
 }
 
 // load copies all tables into the database, Jobs pieces at once, each on a
 // connection of its own.
 func (r *run) load(ctx context.Context) error {
-	all, err := r.pieces()
-	if err != nil {
-		return err
-	}
+	all := r.pieces()
 	return r.parallel(ctx, len(all), func(ctx context.Context, s *session, i int) error {
 		return r.loadPiece(ctx, s, all[i])
 	})
@@ -69,15 +59,14 @@ func (r *run) loadPiece(ctx context.Context, s *session, p piece) error {
 		return err
 	}
 	defer body.Close()
-	keeper := &errorKeeper{r: body}
-	blocks := io.Reader(keeper)
 	if p.first {
-		if err := pgarchive.SkipDataHeader(keeper, r.toc.Header, p.entry.DumpID); err != nil {
+		if err := pgarchive.SkipDataHeader(body, r.toc.Header, p.entry.DumpID); err != nil {
 			return fmt.Errorf("table %s.%s: %w", p.entry.Namespace, p.entry.Tag, err)
 		}
 	}
-	text := &counting{r: pgarchive.Deframe(blocks, r.toc.Header), n: &r.Progress.Loaded}
-	_, err = postgres.CopyIn(ctx, s.conn, p.entry.CopyStmt, text)
+	// What the server says when its input fails is no news.
+	keeper := &errorKeeper{r: pgarchive.Deframe(body, r.toc.Header)}
+	_, err = postgres.CopyIn(ctx, s.conn, p.entry.CopyStmt, &counting{r: keeper, n: &r.Progress.Loaded})
 	if keeper.err != nil {
 		err = keeper.err
 	}

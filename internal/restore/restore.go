@@ -24,10 +24,13 @@ type Options struct {
 
 	NoOwner      bool // do not give objects to the roles that owned them
 	NoPrivileges bool // do not restore grants
-	Globals      bool // first create the roles and tablespaces the server lacks
+	Globals      bool // first create the roles of the backup that the server lacks
+	Analyze      bool // collect planner statistics at the end
 
 	Log      *slog.Logger
 	Progress *Progress // may be nil
+
+	pieceSize int64 // in tests: the least that is worth a loader of its own, in plain bytes
 }
 
 // Progress is written by a running restore and read by whoever draws it.
@@ -57,7 +60,9 @@ type Step struct {
 // Errors a caller may test for.
 var (
 	// ErrNotEmpty: the database to restore into holds something.
-	ErrNotEmpty = errors.New("the database is not empty")
+	ErrNotEmpty = postgres.ErrNotEmpty
 	// ErrDiffers: the restored data is not what the backup's hashes say.
 	ErrDiffers = errors.New("the restored data differs from the backup")
+	// ErrMissingExtensions: the server can not make extensions of the backup.
+	ErrMissingExtensions = errors.New("the server lacks extensions that the backup uses")
 )

@@ -1,99 +1,234 @@
 package restore
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"regexp"
+	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
 )
 
-// pg_dumpall writes one statement a line. Role names are quoted where needed.
-const roleName = `("(?:[^"]|"")+"|[a-z_][a-z0-9_$]*)`
+// ErrMissingRoles: the server lacks roles that the backup refers to.
+var ErrMissingRoles = errors.New("the server lacks roles that own things in the backup or have rights on them")
 
+// What pg_dumpall writes about roles.
 var (
-	createRole = regexp.MustCompile(`^CREATE ROLE ` + roleName + `;$`)
-	alterRole  = regexp.MustCompile(`^ALTER ROLE ` + roleName + ` `)
-	grantRole  = regexp.MustCompile(`^GRANT ` + roleName + ` TO ` + roleName + `\b`)
+	createRole = regexp.MustCompile(`^CREATE ROLE ` + identifier + `$`)
+	aboutRole  = regexp.MustCompile(`^(?:ALTER ROLE|COMMENT ON ROLE) ` + identifier + ` `)
+	grantRole  = regexp.MustCompile(`^GRANT ` + identifier + ` TO ` + identifier + `(?: |$)`)
+	grantedBy  = regexp.MustCompile(` GRANTED BY ` + identifier + `$`)
 )
 
-// createRoles makes the roles of the backup that the server lacks, with their
-// attributes, settings and memberships. Roles that exist are not touched.
-func (r *run) createRoles(ctx context.Context) error {
+// What pg_dump writes that names a role without owning anything.
+var (
+	grantee     = regexp.MustCompile(`(?s)^(?:GRANT|REVOKE|ALTER DEFAULT PRIVILEGES) .* (?:TO|FROM) ` + identifier + `(?: WITH GRANT OPTION)?(?: CASCADE)?$`)
+	defaultsFor = regexp.MustCompile(`^ALTER DEFAULT PRIVILEGES FOR ROLE ` + identifier + ` `)
+	actingAs    = regexp.MustCompile(`^SET SESSION AUTHORIZATION ` + identifier + `$`)
+	policyFor   = regexp.MustCompile(`^CREATE POLICY ` + identifier + ` ON ` + identifier + `\.` + identifier + `(?: AS RESTRICTIVE)?(?: FOR [A-Z]+)? TO ((?:` + identifier + `(?:, )?)+)`)
+	mappingFor  = regexp.MustCompile(`^CREATE USER MAPPING FOR ` + identifier + ` SERVER `)
+)
+
+// prepareRoles makes sure that every role that the restore will name exists:
+// with Globals by making those that the backup has, else by refusing.
+func (r *run) prepareRoles(ctx context.Context) error {
 	have, err := r.serverRoles(ctx)
 	if err != nil {
 		return err
 	}
-	statements, err := r.roleStatements(ctx, have)
+	var missing []statement
+	if r.Globals {
+		if missing, err = r.roleStatements(ctx, have); err != nil {
+			return err
+		}
+		for _, s := range missing {
+			have[s.role] = true
+		}
+	}
+	if err := r.refuseMissing(have); err != nil {
+		return err
+	}
+	return r.createRoles(ctx, missing)
+}
+
+// checkRoles is prepareRoles for a dry run.
+func (r *run) checkRoles(ctx context.Context) error {
+	have, err := r.serverRoles(ctx)
 	if err != nil {
 		return err
 	}
-	if len(statements) == 0 {
+	if r.Globals {
+		missing, err := r.roleStatements(ctx, have)
+		if err != nil {
+			return err
+		}
+		for _, s := range missing {
+			have[s.role] = true
+		}
+	}
+	return r.refuseMissing(have)
+}
+
+func (r *run) refuseMissing(have map[string]bool) error {
+	missing := slices.DeleteFunc(r.namedRoles(), func(role string) bool { return have[role] })
+	if len(missing) == 0 {
 		return nil
 	}
-	conn, err := r.Target.WithDatabase(maintenance).Connect(ctx)
+	fix := "--globals creates them from the backup, --no-owner --no-privileges restores without owners and rights"
+	if r.Globals {
+		fix = "they are not among the roles that this backup has either; create them, or restore with --no-owner --no-privileges"
+	}
+	return fmt.Errorf("%w: %s; %s", ErrMissingRoles, strings.Join(missing, ", "), fix)
+}
+
+// namedRoles are the roles that the restore will name, each once.
+func (r *run) namedRoles() []string {
+	var names []string
+	seen := map[string]bool{}
+	add := func(found ...string) {
+		for _, name := range found {
+			if name != "" && !seen[name] {
+				seen[name] = true
+				names = append(names, name)
+			}
+		}
+	}
+	for i := range r.toc.Entries {
+		e := &r.toc.Entries[i]
+		if aboutDatabase(e) {
+			continue // tried at the end, and no reason to fail
+		}
+		if !r.NoOwner {
+			add(e.Owner)
+		}
+		switch e.Desc {
+		case "ACL", "DEFAULT ACL":
+			if !r.NoPrivileges {
+				add(rolesOf(e)...)
+			}
+		case "POLICY", "USER MAPPING":
+			add(rolesOf(e)...)
+		}
+	}
+	return names
+}
+
+func rolesOf(e *pgarchive.Entry) []string {
+	var names []string
+	for _, s := range statements(e.Defn) {
+		for _, pattern := range []*regexp.Regexp{grantee, defaultsFor, actingAs, mappingFor} {
+			if m := pattern.FindStringSubmatch(s); m != nil {
+				names = append(names, unquote(m[1]))
+			}
+		}
+		if m := policyFor.FindStringSubmatch(s); m != nil {
+			names = append(names, identifiers(m[4])...)
+		}
+	}
+	// Not roles of their own: words that mean one.
+	return slices.DeleteFunc(names, func(name string) bool { return name == "public" || name == "current_user" || name == "session_user" })
+}
+
+func (r *run) serverRoles(ctx context.Context) (map[string]bool, error) {
+	conn, err := r.maintenance(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer closeSoon(conn)
+	return nameSet(ctx, conn, "roles", "SELECT rolname FROM pg_catalog.pg_roles")
+}
+
+// nameSet is the set of names that a query returns.
+func nameSet(ctx context.Context, conn *pgx.Conn, what, query string) (map[string]bool, error) {
+	rows, err := conn.Query(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", what, err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", what, err)
+	}
+	have := make(map[string]bool, len(names))
+	for _, n := range names {
+		have[n] = true
+	}
+	return have, nil
+}
+
+// createRoles runs the statements, all or none.
+func (r *run) createRoles(ctx context.Context, all []statement) error {
+	if len(all) == 0 {
+		return nil
+	}
+	conn, err := r.maintenance(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer closeSoon(conn)
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return fmt.Errorf("create roles: %w", err)
 	}
-	defer tx.Rollback(context.WithoutCancel(ctx))
-	for _, s := range statements {
+	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after Commit it has nothing to do
+	for _, s := range all {
 		if _, err := tx.Exec(ctx, s.sql); err != nil {
 			return fmt.Errorf("create the roles of the backup: role %s: %w", s.role, err)
 		}
 	}
-	return tx.Commit(ctx)
+	if err := tx.Commit(ctx); err != nil {
+		return fmt.Errorf("create the roles of the backup: %w", err)
+	}
+	return nil
 }
 
-// statement is one line of the globals; sql may hold a password hash and is
-// never put in a message.
+// statement is one of the globals; sql may hold a password hash and is never put
+// in a message.
 type statement struct{ role, sql string }
 
+// maxGlobals bounds what is read of the globals, in bytes.
+const maxGlobals = 64 << 20
+
+// roleStatements are what makes the roles of the backup that the server lacks,
+// with their attributes, passwords, settings, comments and memberships. Roles
+// that exist are not touched.
 func (r *run) roleStatements(ctx context.Context, have map[string]bool) ([]statement, error) {
 	body, err := r.point.Open(ctx, logical.StreamGlobals)
 	if err != nil {
 		return nil, fmt.Errorf("--globals: %w", err)
 	}
 	defer body.Close()
+	sql, err := io.ReadAll(io.LimitReader(body, maxGlobals+1))
+	if err != nil {
+		return nil, fmt.Errorf("read globals of %s: %w", r.Ref, err)
+	}
+	if len(sql) > maxGlobals {
+		return nil, fmt.Errorf("read globals of %s: more than %d bytes", r.Ref, maxGlobals)
+	}
 	var out []statement
 	created := map[string]bool{}
-	lines := bufio.NewScanner(body)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		line := lines.Text()
-		if m := createRole.FindStringSubmatch(line); m != nil {
+	for _, s := range statements(string(sql)) {
+		if m := createRole.FindStringSubmatch(s); m != nil {
 			if name := unquote(m[1]); !have[name] {
 				created[name] = true
-				out = append(out, statement{name, line})
+				out = append(out, statement{name, s})
 			}
-		} else if m := alterRole.FindStringSubmatch(line); m != nil {
-			if name := unquote(m[1]); created[name] && strings.HasSuffix(line, ";") {
-				out = append(out, statement{name, line})
+		} else if m := aboutRole.FindStringSubmatch(s); m != nil {
+			if name := unquote(m[1]); created[name] {
+				out = append(out, statement{name, s})
 			}
-		} else if m := grantRole.FindStringSubmatch(line); m != nil {
+		} else if m := grantRole.FindStringSubmatch(s); m != nil {
 			role, member := unquote(m[1]), unquote(m[2])
-			if (created[role] || created[member]) && strings.HasSuffix(line, ";") {
-				// GRANTED BY names a role of the old server.
-				sql, _, _ := strings.Cut(strings.TrimSuffix(line, ";"), " GRANTED BY ")
-				out = append(out, statement{member, sql})
+			if created[member] || created[role] && have[member] {
+				// The grantor is a role of the old server.
+				out = append(out, statement{member, grantedBy.ReplaceAllString(s, "")})
 			}
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read globals of %s: %w", r.Ref, err)
-	}
 	return out, nil
-}
-
-func unquote(name string) string {
-	if strings.HasPrefix(name, `"`) {
-		return strings.ReplaceAll(name[1:len(name)-1], `""`, `"`)
-	}
-	return name
 }

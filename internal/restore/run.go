@@ -56,6 +56,12 @@ func Plan(ctx context.Context, o Options) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.checkServer(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.checkRoles(ctx); err != nil {
+		return nil, err
+	}
 	var steps []Step
 	say := func(format string, args ...any) { steps = append(steps, Step{fmt.Sprintf(format, args...)}) }
 	if o.Globals {
@@ -66,24 +72,32 @@ func Plan(ctx context.Context, o Options) ([]Step, error) {
 	} else {
 		say("create database %s on %s (encoding %s)", o.Target.Database, o.Target.Host, r.point.Server.Encoding)
 	}
-	if !o.Globals && !o.NoOwner {
-		if missing, err := r.missingRoles(ctx); err != nil {
-			return nil, err
-		} else if len(missing) > 0 {
-			return nil, missingRolesError(missing)
-		}
+	if r.point.Seal == nil {
+		say("run the SQL of a backup that is not sealed: whoever may write to %s decides what that is", o.Repo.URL())
+	}
+	for _, w := range r.result.Warnings {
+		say("note: %s", w)
 	}
 	say("restore schemas, types, functions and tables (pg_restore %s, section pre-data)", r.tools.Version)
 	say("load %d tables, %d rows, %d bytes, with %d loaders reading ranges of the backup", r.point.Totals.Tables, r.point.Totals.Rows, r.point.Totals.Bytes, o.Jobs)
 	say("set sequences and load %d large objects", r.point.Totals.LargeObjects)
 	say("build indexes, constraints, triggers and materialized views (section post-data, %d jobs)", o.Jobs)
 	say("compare rows, bytes and hash of every table with the backup's")
+	if n := len(r.propertyStatements()); n > 0 && !exists {
+		say("give the database its owner, settings, rights and comment (%d statements)", n)
+	}
+	if o.Analyze {
+		say("collect planner statistics (ANALYZE)")
+	}
 	return steps, nil
 }
 
 func (o *Options) defaults() {
 	if o.Jobs <= 0 {
 		o.Jobs = min(runtime.NumCPU(), maxJobs)
+	}
+	if o.pieceSize <= 0 {
+		o.pieceSize = defaultPiece
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -102,6 +116,8 @@ type run struct {
 	records map[int32]logical.TableRecord // by dump id
 	tools   postgres.Tools
 	result  Result
+
+	noTablespaces bool // the server lacks one
 }
 
 // open reads everything about the point that is small, before anything changes.
@@ -121,6 +137,9 @@ func open(ctx context.Context, o Options) (*run, error) {
 		return nil, err
 	}
 	if r.records, err = logical.ReadRecords(ctx, r.point); err != nil {
+		return nil, err
+	}
+	if err := r.consistent(); err != nil {
 		return nil, err
 	}
 	// pg_restore must know the archive, so it is of the pg_dump's major at least.
@@ -156,7 +175,7 @@ func (r *run) readTOC(ctx context.Context) (*pgarchive.TOC, error) {
 }
 
 func (r *run) steps(ctx context.Context) error {
-	options := postgres.RestoreOptions{Jobs: r.Jobs, NoOwner: r.NoOwner, NoPrivileges: r.NoPrivileges}
+	options := postgres.RestoreOptions{Jobs: r.Jobs, NoOwner: r.NoOwner, NoPrivileges: r.NoPrivileges, NoTablespaces: r.noTablespaces}
 	for _, step := range []struct {
 		name string
 		do   func(context.Context) error
@@ -170,6 +189,8 @@ func (r *run) steps(ctx context.Context) error {
 			return postgres.RestorePostData(ctx, r.tools, r.Target, strings.NewReader(r.toc.Raw), options)
 		}},
 		{"comparing", r.compare},
+		{"properties of the database", r.setProperties},
+		{"statistics", r.analyze},
 	} {
 		r.Progress.Step.Store(&step.name)
 		begun := time.Now()
@@ -184,24 +205,55 @@ func (r *run) steps(ctx context.Context) error {
 // rest restores what of the data section is not a table: pg_restore gets the
 // head of the archive and then only the blocks of large objects.
 func (r *run) rest(ctx context.Context, options postgres.RestoreOptions) error {
-	parts := []io.Reader{strings.NewReader(r.toc.Raw)}
-	for _, e := range r.index.Entries {
-		if !r.records[int32(e.DumpID)].LargeObjects {
-			continue
-		}
-		body, err := r.point.Range(ctx, r.index, e.From, e.To)
-		if err != nil {
-			return err
-		}
-		defer body.Close()
-		parts = append(parts, body)
-	}
-	failing := &errorKeeper{r: io.MultiReader(parts...)}
+	blocks := &largeObjectBlocks{ctx: ctx, run: r}
+	defer blocks.close()
+	failing := &errorKeeper{r: io.MultiReader(strings.NewReader(r.toc.Raw), blocks)}
 	err := postgres.RestoreDataRest(ctx, r.tools, r.Target, failing, r.toc, options)
 	if failing.err != nil {
 		return failing.err // pg_restore only saw its input end
 	}
 	return err
+}
+
+// largeObjectBlocks reads the entries of large objects one after the other, as
+// they lie in the archive. Newer pg_dumps write one for every thousand objects.
+type largeObjectBlocks struct {
+	ctx  context.Context
+	run  *run
+	next int // of the index's entries
+	body io.ReadCloser
+}
+
+func (b *largeObjectBlocks) Read(p []byte) (int, error) {
+	for {
+		if b.body != nil {
+			n, err := b.body.Read(p)
+			if n > 0 || err != io.EOF {
+				return n, err
+			}
+			b.close()
+		}
+		entries := b.run.index.Entries
+		for b.next < len(entries) && !b.run.records[int32(entries[b.next].DumpID)].LargeObjects {
+			b.next++
+		}
+		if b.next == len(entries) {
+			return 0, io.EOF
+		}
+		e := entries[b.next]
+		b.next++
+		var err error
+		if b.body, err = b.run.point.Range(b.ctx, b.run.index, e.From, e.To); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (b *largeObjectBlocks) close() {
+	if b.body != nil {
+		b.body.Close()
+		b.body = nil
+	}
 }
 
 // errorKeeper remembers why a reader failed: a child process that reads from it

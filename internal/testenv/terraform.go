@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 )
@@ -72,4 +73,15 @@ func findTerraform(wanted string) (name, path string, err error) {
 		}
 	}
 	return "", "", fmt.Errorf("no %v on PATH or in %s: install Terraform 1.11 or newer, or run `make tools`, which builds OpenTofu", names, toolDir)
+}
+
+// pinned is the build of a tool in .tools/bin.
+func pinned(name string) (string, bool) {
+	root, ok := moduleRoot()
+	if !ok {
+		return "", false
+	}
+	path := filepath.Join(root, filepath.FromSlash(toolDir), name)
+	st, err := os.Stat(path)
+	return path, err == nil && st.Mode().IsRegular()
 }

@@ -100,18 +100,20 @@ func checkIndex(m *repo.Manifest, archive *pgarchive.Reader, x *repo.Index) erro
 
 // checkChunks holds that the chunks of the index are those of the objects.
 func checkChunks(m *repo.Manifest, x *repo.Index, bad func(string, ...any) error) error {
-	stored, chunks := map[uint32]int64{}, map[uint32]uint32{}
+	stored, plain, chunks := map[uint32]int64{}, map[uint32]int64{}, map[uint32]uint32{}
 	for _, c := range x.Chunks {
 		if c.Number != chunks[c.Object] || c.Offset != stored[c.Object] {
 			return bad("chunk %d of object %d is out of order", c.Number, c.Object)
 		}
 		chunks[c.Object]++
 		stored[c.Object] += c.Stored
+		plain[c.Object] += c.Plain
 	}
 	objects := m.Stream(logical.StreamArchive)
 	for _, o := range objects {
-		if chunks[o.Ordinal] != o.Chunks || stored[o.Ordinal] != o.Size {
-			return bad("object %s has %d chunks in %d bytes, it says %d in %d", o.Name, o.Chunks, o.Size, chunks[o.Ordinal], stored[o.Ordinal])
+		if chunks[o.Ordinal] != o.Chunks || stored[o.Ordinal] != o.Size || plain[o.Ordinal] != o.PlainSize {
+			return bad("object %s has %d chunks in %d bytes of %d, it says %d in %d of %d",
+				o.Name, o.Chunks, o.Size, o.PlainSize, chunks[o.Ordinal], stored[o.Ordinal], plain[o.Ordinal])
 		}
 	}
 	if len(chunks) != len(objects) {

@@ -2,6 +2,7 @@ package repository
 
 import (
 	"context"
+	"iter"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -61,24 +62,28 @@ func (m model) keyRef(ctx context.Context) (string, diag.Diagnostics) {
 	return e.KeyRef.ValueString(), diags
 }
 
-// setPlace fills in the attributes an imported repository is declared with.
-// What is the provider's default is left out, as it would be in a configuration.
-func (m *model) setPlace(ctx context.Context, at location.Location, conn *connection.Connection) (diags diag.Diagnostics) {
-	if at.IsDirectory() {
-		m.Directory, diags = types.ObjectValueFrom(ctx, m.Directory.AttributeTypes(ctx), directoryModel{Path: types.StringValue(at.Directory)})
-		return diags
-	}
-	b := s3Model{Bucket: types.StringValue(at.Bucket)}
-	set := func(into *types.String, value, fallback string) {
-		if value != "" && value != fallback {
-			*into = types.StringValue(value)
+// imported gives the attributes an imported repository is declared with. What is
+// the provider's default is left out, as it would be in a configuration.
+func imported(at location.Location, conn *connection.Connection) iter.Seq2[path.Path, any] {
+	return func(yield func(path.Path, any) bool) {
+		given := []struct {
+			where           path.Path
+			value, fallback string
+		}{
+			{path.Root("id"), at.String(), ""},
+			{path.Root("directory").AtName("path"), at.Directory, ""},
+			{path.Root("s3").AtName("bucket"), at.Bucket, ""},
+			{path.Root("s3").AtName("prefix"), at.Prefix, ""},
+			{path.Root("s3").AtName("region"), at.Region, conn.Region},
+			{path.Root("s3").AtName("endpoint"), at.Endpoint, conn.S3Endpoint},
 		}
+		for _, g := range given {
+			if g.value != "" && g.value != g.fallback && !yield(g.where, g.value) {
+				return
+			}
+		}
+		yield(path.Root("force_destroy"), false)
 	}
-	set(&b.Prefix, at.Prefix, "")
-	set(&b.Region, at.Region, conn.Region)
-	set(&b.Endpoint, at.Endpoint, conn.S3Endpoint)
-	m.S3, diags = types.ObjectValueFrom(ctx, m.S3.AttributeTypes(ctx), b)
-	return diags
 }
 
 func (m *model) setKeyRef(ctx context.Context, ref string) (diags diag.Diagnostics) {

@@ -102,14 +102,14 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	id, imported := m.ID.ValueString(), m.RepositoryID.IsNull()
+	id, fresh := m.ID.ValueString(), m.RepositoryID.IsNull()
 	at, err := location.Parse(id)
 	var opened connection.Opened
 	if err == nil {
 		opened, err = r.conn.OpenRepository(ctx, at, "")
 	}
 	switch {
-	case err != nil && imported:
+	case err != nil && fresh: // right after an import
 		resp.Diagnostics.AddError(summary("importing", id), valid.Sentence(err))
 		return
 	case errors.Is(err, repo.ErrNoRepository):
@@ -120,7 +120,7 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_repository (%s) cannot be read: its state is kept as it was", id), valid.Sentence(err))
 		return
 	}
-	if !imported && opened.ID() != m.RepositoryID.ValueString() {
+	if !fresh && opened.ID() != m.RepositoryID.ValueString() {
 		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_repository (%s) is another repository than before", id),
 			fmt.Sprintf("It was %s and is now %s: something else was put in its place.", m.RepositoryID.ValueString(), opened.ID()))
 	}
@@ -236,13 +236,7 @@ func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequ
 		resp.Diagnostics.AddError(summary("importing", req.ID), valid.Sentence(err))
 		return
 	}
-	var m model
-	resp.Diagnostics.Append(resp.State.Get(ctx, &m)...)
-	m.ID = types.StringValue(at.String())
-	m.ForceDestroy = types.BoolValue(false)
-	resp.Diagnostics.Append(m.setPlace(ctx, at, r.conn)...)
-	if resp.Diagnostics.HasError() {
-		return
+	for where, value := range imported(at, r.conn) {
+		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, where, value)...)
 	}
-	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }

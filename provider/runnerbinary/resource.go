@@ -205,7 +205,6 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 // is there is compared with the builds at hand by the next plan.
 func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	var m model
-	resp.Diagnostics.Append(resp.State.Get(ctx, &m)...)
 	if strings.HasPrefix(req.ID, "/") {
 		if filepath.Base(req.ID) != program {
 			resp.Diagnostics.AddError("importing pgbackup_runner ("+req.ID+")", "Give the path of a program named "+program+", or the id of a repository.")

@@ -10,19 +10,13 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 )
 
-// fromJob fills the model with what a job file says, as a configuration would
-// say it. It is the reverse of toJob, for an import.
-func (m *model) fromJob(ctx context.Context, j job.Job, on hostModel) (diags diag.Diagnostics) {
-	m.Name = types.StringValue(j.Name)
+// fromJob gives the attributes of a job file, by name, as a configuration would
+// say them. It is the reverse of toJob, for an import.
+func fromJob(ctx context.Context, j job.Job, on hostModel) (attributes map[string]any, diags diag.Diagnostics) {
 	at, err := location.Parse(j.Repository)
 	if err != nil {
 		diags.AddError("importing pgbackup_schedule ("+j.Name+")", err.Error())
-		return diags
-	}
-	m.Policy = types.StringValue(location.PolicyID{Repository: at, Name: j.Policy}.String())
-	m.Source, m.KeyRef = optional(j.Source), optional(j.KeyRef.String())
-	if j.Schedule != nil {
-		m.Cron, m.Timezone = types.StringValue(j.Schedule.Cron), optional(j.Schedule.Timezone)
+		return nil, diags
 	}
 	block := jobModel{}
 	if !j.Limits.MaxDuration.IsZero() {
@@ -43,12 +37,17 @@ func (m *model) fromJob(ctx context.Context, j job.Job, on hostModel) (diags dia
 		block.Logical = &logicalModel{RotateAfter: types.BoolPointerValue(j.Rotate), Verification: optional(string(j.Verify))}
 		diags.Append(block.Logical.fromJob(ctx, *j.Logical)...)
 	}
-	var more diag.Diagnostics
-	m.Job, more = types.ObjectValueFrom(ctx, m.Job.AttributeTypes(ctx), block)
-	diags.Append(more...)
-	m.RunOn, more = types.ObjectValueFrom(ctx, m.RunOn.AttributeTypes(ctx), runOnModel{Host: &on})
-	diags.Append(more...)
-	return diags
+	p := placesOf(j.Name, on)
+	attributes = map[string]any{
+		"id": p.job, "job_path": p.job, "name": j.Name,
+		"policy": location.PolicyID{Repository: at, Name: j.Policy}.String(),
+		"source": optional(j.Source), "key_ref": optional(j.KeyRef.String()),
+		"job": block, "run_on": runOnModel{Host: &on},
+	}
+	if j.Schedule != nil {
+		attributes["cron"], attributes["timezone"] = j.Schedule.Cron, optional(j.Schedule.Timezone)
+	}
+	return attributes, diags
 }
 
 func (l *logicalModel) fromJob(ctx context.Context, from job.Logical) (diags diag.Diagnostics) {

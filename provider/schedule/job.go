@@ -57,7 +57,15 @@ func (m model) toJob(ctx context.Context, block jobModel) (job.Job, error) {
 	j.Limits.MaxDuration = span("job.max_duration", block.MaxDuration, &errs)
 	j.Limits.StallTimeout = span("job.stall_timeout", block.StallTimeout, &errs)
 	j.Limits.UploadRate = block.UploadRate.ValueInt64()
+	kinds := 0
+	for _, given := range []bool{block.Logical != nil, block.Rotate != nil, block.Verify != nil} {
+		if given {
+			kinds++
+		}
+	}
 	switch {
+	case kinds != 1:
+		errs = append(errs, fmt.Errorf("give exactly one of logical, rotate and verify, not %d", kinds))
 	case block.Rotate != nil:
 		j.Kind = job.KindRotate
 	case block.Verify != nil:
@@ -67,8 +75,6 @@ func (m model) toJob(ctx context.Context, block jobModel) (job.Job, error) {
 		j.Verify = job.Verification(block.Logical.Verification.ValueString())
 		j.Rotate = block.Logical.RotateAfter.ValueBoolPointer()
 		j.Logical = block.Logical.toJob(ctx, &errs)
-	default:
-		errs = append(errs, errors.New("job: give one of logical, rotate and verify"))
 	}
 	return j, errors.Join(errs...)
 }

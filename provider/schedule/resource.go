@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -183,15 +184,11 @@ func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequ
 		resp.Diagnostics.AddError(summary("importing", req.ID), valid.Sentence(err))
 		return
 	}
-	var m model
-	resp.Diagnostics.Append(resp.State.Get(ctx, &m)...)
-	resp.Diagnostics.Append(m.fromJob(ctx, j, on)...)
-	if resp.Diagnostics.HasError() {
-		return
+	attributes, diags := fromJob(ctx, j, on)
+	resp.Diagnostics.Append(diags...)
+	for name, value := range attributes {
+		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(name), value)...)
 	}
-	p := placesOf(j.Name, on)
-	m.ID, m.JobPath = types.StringValue(p.job), types.StringValue(p.job)
-	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
 func readImport(id string) (on hostModel, j job.Job, err error) {

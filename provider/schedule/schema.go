@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/objectvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -100,12 +99,11 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 
 // kinds of job; exactly one of them is given.
 func jobAttribute() schema.SingleNestedAttribute {
-	kinds := []path.Expression{path.MatchRelative().AtParent().AtName("logical"), path.MatchRelative().AtParent().AtName("rotate"), path.MatchRelative().AtParent().AtName("verify")}
 	return schema.SingleNestedAttribute{
 		Required:            true,
 		MarkdownDescription: "What is done. Exactly one of `logical`, `rotate` and `verify` is given.",
 		Attributes: map[string]schema.Attribute{
-			"logical": logicalAttribute(objectvalidator.ExactlyOneOf(kinds...)),
+			"logical": logicalAttribute(),
 			"rotate": schema.SingleNestedAttribute{
 				Optional:            true,
 				MarkdownDescription: "Apply the policy to the repository: delete the recovery points it no longer keeps. A `logical` job does that for its own source anyway. Written as `rotate = {}`.",
@@ -135,7 +133,7 @@ func jobAttribute() schema.SingleNestedAttribute {
 	}
 }
 
-func logicalAttribute(kind validator.Object) schema.SingleNestedAttribute {
+func logicalAttribute() schema.SingleNestedAttribute {
 	patterns := func(description string) schema.ListAttribute {
 		return schema.ListAttribute{
 			ElementType: types.StringType, Optional: true, MarkdownDescription: description,
@@ -148,7 +146,6 @@ func logicalAttribute(kind validator.Object) schema.SingleNestedAttribute {
 	return schema.SingleNestedAttribute{
 		Optional:            true,
 		MarkdownDescription: "A logical backup: `pg_dump` of one or more databases in one snapshot each, read to its end before it becomes visible.",
-		Validators:          []validator.Object{kind},
 		Attributes: map[string]schema.Attribute{
 			"databases": patterns("Names of the databases, such as `[\"app\"]`. Defaults to every database of the server that takes connections."),
 			"database_url_ref": schema.StringAttribute{

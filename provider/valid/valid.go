@@ -41,27 +41,26 @@ func (v text) ValidateString(_ context.Context, req validator.StringRequest, res
 	switch {
 	case err == nil:
 	case v.secret:
-		resp.Diagnostics.AddError("Invalid reference to a secret in "+req.Path.String(), sentence(err))
+		resp.Diagnostics.AddError("Invalid reference to a secret in "+req.Path.String(), Sentence(err))
 	default:
-		resp.Diagnostics.AddAttributeError(req.Path, "Invalid value for "+req.Path.String(), sentence(err))
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid value for "+req.Path.String(), Sentence(err))
 	}
 }
 
-// sentence begins an error with a capital letter and ends it with a full stop.
-func sentence(err error) string {
+// Sentence is an error as the detail of a diagnostic: it begins with a capital
+// letter, unless it begins with the name of an attribute or a path, and ends
+// with a full stop.
+func Sentence(err error) string {
 	s := err.Error()
-	if s == "" {
-		return s
+	word, _, _ := strings.Cut(s, " ")
+	if s != "" && !strings.ContainsAny(word, "_/.:=") {
+		s = strings.ToUpper(s[:1]) + s[1:]
 	}
-	s = strings.ToUpper(s[:1]) + s[1:]
 	if !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, "?") {
 		s += "."
 	}
 	return s
 }
-
-// Sentence is an error as the detail of a diagnostic.
-func Sentence(err error) string { return sentence(err) }
 
 // Name holds the rule for names of policies and schedules.
 func Name() validator.String {
