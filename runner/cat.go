@@ -57,6 +57,6 @@ func (a *app) cat(ctx context.Context, name, stream string) error {
 	if err != nil {
 		return reading(err)
 	}
-	a.log.Debug("wrote "+stream, "point", found.Ref.String(), "bytes", n)
+	a.log.Debug("wrote "+stream, "point", found.String(), "bytes", n)
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,6 +47,8 @@ func (a *app) list(ctx context.Context, kind string) error {
 	if err := r.LoadManifests(ctx, points); err != nil {
 		return err
 	}
+	// Ids order by the second; the manifests know better.
+	slices.SortStableFunc(points, func(a, b repo.Listed) int { return started(b).Compare(started(a)) })
 	unreadable := 0
 	for _, p := range points {
 		if p.Problem != nil {
@@ -62,6 +65,14 @@ func (a *app) list(ctx context.Context, kind string) error {
 		return errWarned
 	}
 	return err
+}
+
+// started is when a point started, as exactly as is known.
+func started(p repo.Listed) time.Time {
+	if p.Manifest != nil {
+		return p.Manifest.Start
+	}
+	return p.Start
 }
 
 func listing(points []repo.Listed) any {

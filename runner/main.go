@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -56,6 +57,9 @@ func run(ctx context.Context, s streams, args []string) exitcode.Code {
 	root.SetErr(s.err)
 	err := root.ExecuteContext(ctx)
 	code := codeOf(err)
+	if err != nil && errors.As(context.Cause(ctx), new(interrupted)) {
+		code = exitcode.Failed // whatever broke first when everything was stopped
+	}
 	a.endProgress()
 	if line := errorLine(ctx, err); line != "" {
 		fmt.Fprintln(s.err, "pgbackup-runner: "+line)

@@ -176,7 +176,7 @@ func (v keepValue) Set(text string) error {
 
 // String implements pflag.Value: the default, which is not given.
 func (v keepValue) String() string {
-	if v.Field.Name == "" || v.Value() == "off" {
+	if v.Name == "" || v.Value() == "off" {
 		return ""
 	}
 	return v.Value()

@@ -64,7 +64,7 @@ func (a *app) restore(ctx context.Context, name string, f restoreFlags) error {
 		return reading(err)
 	}
 	if point.Condemned {
-		a.warn(point.Ref.String() + " was found bad by a verification; it is restored because it was named")
+		a.warn(point.String() + " was found bad by a verification; it is restored because it was named")
 	}
 	var progress restore.Progress
 	opts := restore.Options{
@@ -136,7 +136,7 @@ var looksLikeTime = regexp.MustCompile(`^\d{4}-\d{2}`)
 
 // checkRestorePoint names what this version can not restore from.
 func checkRestorePoint(name string) error {
-	what := ""
+	var what string
 	switch {
 	case strings.Contains(name, "://"):
 		what = "from a URL"

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 
@@ -57,13 +58,12 @@ func (a *app) verify(ctx context.Context, names []string, f verifyFlags) error {
 	if err != nil {
 		return reading(err)
 	}
-	var done int
-	stop := a.screen.Draw(func() observe.Status { return observe.Status{Step: "verifying"} })
+	var read atomic.Int64
+	stop := a.screen.Draw(func() observe.Status { return observe.Status{Step: "verifying", Done: read.Load()} })
 	report, err := verify.Run(ctx, verify.Options{
-		Repo: r, Points: points, Jobs: f.jobs, Mark: !f.noMark, Clear: f.clear, By: by(), Now: a.now(), Log: a.log,
-		Progress: func(n int, ref repo.Ref) {
-			done = n
-			a.log.Info("read", "point", ref.String(), "done", done, "of", len(points))
+		Repo: r, Points: points, Jobs: f.jobs, Mark: !f.noMark, Clear: f.clear, By: by(), Now: a.now(), Log: a.log, Read: &read,
+		Progress: func(done int, ref repo.Ref) {
+			a.log.Info("read a recovery point", "point", ref.String(), "done", done, "of", len(points))
 		},
 	})
 	stop()

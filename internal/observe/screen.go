@@ -6,6 +6,7 @@
 package observe
 
 import (
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -91,7 +92,7 @@ func newBar(out io.Writer, status func() Status) *bar {
 		mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return status().Step + " " })),
 		mpb.AppendDecorators(
-			decor.CountersKibiByte("% .1f / ~% .1f "),
+			decor.Any(func(decor.Statistics) string { return amount(status()) }),
 			decor.AverageSpeed(decor.SizeB1024(0), "% .1f "),
 			decor.Any(func(decor.Statistics) string { return shorten(status().Item, 32) }),
 		))
@@ -118,6 +119,14 @@ func (b *bar) close() {
 	b.stopped.Wait()
 	b.bar.Abort(true)
 	b.progress.Wait()
+}
+
+// amount is how much is done, and of how much where that is known.
+func amount(s Status) string {
+	if s.Total <= 0 {
+		return fmt.Sprintf("% .1f ", decor.SizeB1024(s.Done))
+	}
+	return fmt.Sprintf("% .1f / ~% .1f ", decor.SizeB1024(s.Done), decor.SizeB1024(s.Total))
 }
 
 // shorten cuts a name in the middle, where it says least.

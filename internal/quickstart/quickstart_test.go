@@ -61,6 +61,19 @@ func TestAPipeFailsWhicheverEndFails(t *testing.T) {
 	}
 }
 
+func TestBothEndsOfAPipeMayWriteAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	s := shell{out: &out}
+	const loop = "i=0; while [ $i -lt 500 ]; do echo x; i=$((i+1)); done"
+	if err := s.pipe(t.Context(), []string{"sh", "-c", "(" + loop + ") >&2"}, []string{"sh", "-c", loop}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(out.String(), "     x\n"); got != 1000 {
+		t.Errorf("%d of 1000 lines arrived", got)
+	}
+}
+
 func TestAnInterruptEndsTheCommandThatRuns(t *testing.T) {
 	t.Parallel()
 	interrupt := errors.New("Ctrl-C")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -53,6 +54,7 @@ func (s *shell) connect(ctx context.Context, w io.Writer, from, to []string) (fr
 	if err != nil {
 		return err, nil
 	}
+	w = &turns{to: w} // both write to it at the same time
 	source, sink := s.command(ctx, from[0], from[1:]...), s.command(ctx, to[0], to[1:]...)
 	source.Stdout, source.Stderr = write, w
 	sink.Stdin, sink.Stdout, sink.Stderr = read, w, w
@@ -123,6 +125,18 @@ func quoted(word string) string {
 		return word
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// turns lets several write, one after the other.
+type turns struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (t *turns) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.to.Write(p)
 }
 
 // indented sets lines off from our own words.

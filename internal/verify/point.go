@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
@@ -29,7 +30,7 @@ func (opts Options) one(ctx context.Context, l repo.Listed) result {
 	if err != nil {
 		return judge(l, l.Key, err)
 	}
-	object, err := check(ctx, p)
+	object, err := opts.check(ctx, p)
 	if err != nil {
 		return judge(l, object, err)
 	}
@@ -58,17 +59,17 @@ func damage(err error) bool {
 
 // check reads every stream of a point and compares them with each other. With
 // an error comes the object it is about.
-func check(ctx context.Context, p *repo.Point) (object string, err error) {
+func (opts Options) check(ctx context.Context, p *repo.Point) (object string, err error) {
 	var archive *pgarchive.Reader
 	for _, stream := range streams(p.Manifest) {
 		if stream == logical.StreamArchive {
 			archive = pgarchive.NewReader(pgarchive.Events{})
-			err = read(ctx, p, stream, archive)
+			err = opts.read(ctx, p, stream, archive)
 			if err == nil {
 				err = archive.Close()
 			}
 		} else {
-			err = read(ctx, p, stream, io.Discard)
+			err = opts.read(ctx, p, stream, io.Discard)
 		}
 		if err != nil {
 			return objectOf(p.Manifest, stream, err), err
@@ -95,14 +96,22 @@ func streams(m *repo.Manifest) []string {
 
 // read passes a stream's plain bytes to w, to the very end: the checksums of an
 // object are compared after its last byte.
-func read(ctx context.Context, p *repo.Point, stream string, w io.Writer) error {
+func (opts Options) read(ctx context.Context, p *repo.Point, stream string, w io.Writer) error {
 	body, err := p.Open(ctx, stream)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	_, err = io.Copy(w, body)
+	_, err = io.Copy(io.MultiWriter(w, counter{opts.Read}), body)
 	return err
+}
+
+// counter counts what is written to it.
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(b []byte) (int, error) {
+	c.n.Add(int64(len(b)))
+	return len(b), nil
 }
 
 // objectOf finds which object of a stream an error speaks about: the reader

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
@@ -31,6 +32,7 @@ type Options struct {
 
 	Log      *slog.Logger
 	Progress func(done int, ref repo.Ref) // after each point, one call at a time; may be nil
+	Read     *atomic.Int64                // counts the bytes read, before compression; may be nil
 }
 
 // Bad is one thing that is wrong with a point.
@@ -94,6 +96,9 @@ func more(n int) string {
 func Run(ctx context.Context, opts Options) (Report, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Read == nil {
+		opts.Read = new(atomic.Int64)
 	}
 	results := make([]result, len(opts.Points))
 	next := make(chan int)
@@ -166,7 +171,7 @@ func (opts Options) report(ctx context.Context, results []result) (Report, error
 			}
 			res.bad.Condemned = true
 		}
-		opts.Log.Error("bad backup", "point", p.Ref.String(), "object", res.bad.Object, "problem", res.bad.Problem, "condemned", res.bad.Condemned)
+		opts.Log.Error("bad backup", "point", p.String(), "object", res.bad.Object, "problem", res.bad.Problem, "condemned", res.bad.Condemned)
 		r.Bad = append(r.Bad, *res.bad)
 	}
 	return r, nil
