@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -50,7 +51,7 @@ func (s *scripts) run(dir string) {
 		Setup: s.setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "sampledb": s.sampledb, "sql": s.sql, "samedb": s.samedb, "s3": s.s3, "json": jsonValue,
-			"flip": flip, "lease": lease, "interrupt": s.interrupt, "putpolicy": putPolicy, "pg_restore_into": s.pgRestoreInto,
+			"flip": flip, "lease": lease, "interrupt": s.interrupt, "twice": s.twice, "putpolicy": putPolicy, "pg_restore_into": s.pgRestoreInto,
 			"unprivileged": unprivileged,
 		},
 		RequireUniqueNames: true,
@@ -174,16 +175,23 @@ func (s *scripts) pgRestoreInto(ts *testscript.TestScript, _ bool, args []string
 	}
 }
 
-// s3 starts an S3 server and sets REPO and the credentials for it.
-func (s *scripts) s3(ts *testscript.TestScript, _ bool, _ []string) {
+// s3 [flaky] starts an S3 server and sets REPO and the credentials for it. A
+// flaky one answers every fifth request with 500 or 503.
+func (s *scripts) s3(ts *testscript.TestScript, _ bool, args []string) {
 	srv := testenv.S3(s.t)
 	for _, kv := range srv.Env() {
 		name, value, _ := strings.Cut(kv, "=")
 		ts.Setenv(name, value)
 	}
-	ts.Setenv("S3", srv.Endpoint)
+	endpoint := srv.Endpoint
+	if len(args) == 1 && args[0] == "flaky" {
+		endpoint = testenv.FaultyHTTP(s.t, srv.Endpoint, func(n int, _ *http.Request) (int, bool) {
+			return []int{http.StatusInternalServerError, http.StatusServiceUnavailable}[n%2], n%5 == 4
+		}).URL
+	}
+	ts.Setenv("S3", endpoint)
 	ts.Setenv("BUCKET", srv.Bucket)
-	ts.Setenv("REPO", "s3://"+srv.Bucket+"/"+ts.Getenv("DB")+"?"+url.Values{"endpoint": {srv.Endpoint}}.Encode())
+	ts.Setenv("REPO", "s3://"+srv.Bucket+"/"+ts.Getenv("DB")+"?"+url.Values{"endpoint": {endpoint}}.Encode())
 }
 
 // json VARIABLE PATH sets a variable to a value of the JSON printed last:
@@ -264,24 +272,40 @@ func putPolicy(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 }
 
-// interrupt SIGNAL DATABASE TABLE ARGS… runs the runner while the table is
-// locked, sends the signal once it waits for the lock, and expects it to end with
-// exit code 1 soon.
+// interrupt SIGNAL DATABASE TABLE ARGS… sends the signal to a run that waits for
+// a lock, and expects it to end with exit code 1 soon.
 func (s *scripts) interrupt(ts *testscript.TestScript, _ bool, args []string) {
 	sig := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[0]]
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	conn := s.pg.Connect(s.t, args[1])
-	_, err := conn.Exec(ctx, "BEGIN; LOCK TABLE "+args[2]+" IN ACCESS EXCLUSIVE MODE")
-	ts.Check(err)
-	defer conn.Close(ctx)
-	ts.Check(s.runAndSignal(ctx, ts, sig, args[1], args[3:]))
+	err := s.whileWaiting(ts, args[1], args[2], args[3:], func(pid int, _ func() error) error { return syscall.Kill(pid, sig) })
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || sig != syscall.SIGKILL && exit.ExitCode() != 1 {
+		ts.Fatalf("ended with %v", err)
+	}
 }
 
-func (s *scripts) runAndSignal(ctx context.Context, ts *testscript.TestScript, sig syscall.Signal, db string, args []string) error {
-	watch := s.pg.Connect(s.t, db)
+// twice DATABASE TABLE ARGS… runs the same thing a second time while the first
+// waits for a lock: the second ends with exit code 5, the first does its work.
+func (s *scripts) twice(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(s.whileWaiting(ts, args[0], args[1], args[2:], func(pid int, unlock func() error) error {
+		exits(ts, false, append([]string{"5", "pgbackup-runner"}, args[2:]...))
+		if stderr := ts.ReadFile("stderr"); !strings.Contains(stderr, fmt.Sprintf("is locked: a backup by pid %d on ", pid)) {
+			return fmt.Errorf("the second run said %q", stderr)
+		}
+		return unlock()
+	}))
+}
+
+// whileWaiting starts the runner while a table is locked, acts once it waits for
+// the lock, and returns how it ended.
+func (s *scripts) whileWaiting(ts *testscript.TestScript, db, table string, args []string, act func(pid int, unlock func() error) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	conn, watch := s.pg.Connect(s.t, db), s.pg.Connect(s.t, db)
+	if _, err := conn.Exec(ctx, "BEGIN; LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+		return err
+	}
+	unlock := func() error { _, err := conn.Exec(ctx, "ROLLBACK"); return err }
 	done := make(chan error, 1)
-	var pid int
 	go func() {
 		done <- ts.Exec("sh", append([]string{"-c", `echo $$ > pid; exec pgbackup-runner "$@"`, "sh"}, args...)...)
 	}()
@@ -299,22 +323,19 @@ func (s *scripts) runAndSignal(ctx context.Context, ts *testscript.TestScript, s
 	if err != nil {
 		return err
 	}
-	if pid, err = strconv.Atoi(strings.TrimSpace(string(text))); err != nil {
-		return err
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err == nil {
+		err = act(pid, unlock)
 	}
-	if err := syscall.Kill(pid, sig); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, syscall.Kill(pid, syscall.SIGKILL), <-done)
 	}
 	select {
-	case err = <-done:
+	case err := <-done:
+		return errors.Join(err, unlock())
 	case <-ctx.Done():
-		return errors.Join(errors.New("it did not end"), syscall.Kill(pid, syscall.SIGKILL))
+		return errors.Join(errors.New("it did not end"), syscall.Kill(pid, syscall.SIGKILL), <-done)
 	}
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || sig != syscall.SIGKILL && exit.ExitCode() != 1 {
-		return fmt.Errorf("ended with %w", err)
-	}
-	return nil
 }
 
 // unprivileged CODE ARGS… runs the runner as a user that file permissions bind,

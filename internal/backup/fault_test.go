@@ -50,7 +50,7 @@ func TestWhoeverKillsAChildOfTheBackupFailsItAndNothingIsListed(t *testing.T) {
 	database(t, pg, "app", 40)
 	r := inDir(t, t.TempDir())
 	for _, child := range []string{"pg_dump", "pg_restore"} {
-		for _, at := range []int64{1, 12 << 20, 40 << 20} {
+		for _, at := range []int64{1, 12 << 20, 34 << 20} {
 			t.Run(fmt.Sprintf("%s after %d bytes", child, at), func(t *testing.T) {
 				before := runtime.NumGoroutine()
 				o := options(r, target(t, pg.URL("app")))
@@ -60,9 +60,9 @@ func TestWhoeverKillsAChildOfTheBackupFailsItAndNothingIsListed(t *testing.T) {
 						_ = syscall.Kill(pid, syscall.SIGKILL)
 					}
 				})
-				defer stop()
 				begun := time.Now()
 				_, err := backup.Run(context.Background(), o)
+				stop()
 				wantError(t, err, child, "killed")
 				if took := time.Since(begun); took > 10*time.Second {
 					t.Errorf("it took %s", took)
@@ -211,17 +211,18 @@ func TestAStoreThatStallsEndsTheBackupWithinTheStallTimeout(t *testing.T) {
 	before := runtime.NumGoroutine()
 	o := options(r, target(t, pg.URL("app")))
 	o.StallTimeout, o.Progress = 2*time.Second, &backup.Progress{}
+	o.Self.Started = "0" // the next one shall see that this one is gone
 	stop := whenRead(o.Progress, 20<<20, proxy.StallRequests)
-	defer stop()
 	begun := time.Now()
 	_, err := backup.Run(context.Background(), o)
+	stop()
 	took := time.Since(begun)
 	if !errors.Is(err, backup.ErrStalled) {
 		t.Errorf("%v", err)
 	}
 	wantError(t, err, "no progress for 2s", "stall_timeout")
 	t.Logf("took %s: %v", took, err)
-	if took > 75*time.Second { // stall, clean-up that hangs too (30 s), lease (15 s)
+	if took > 75*time.Second { // stall, then clean-up that hangs too: upload 30 s, data 15 s, lease 15 s
 		t.Errorf("it took %s", took)
 	}
 	wantQuiet(t, pg)

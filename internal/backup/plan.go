@@ -14,7 +14,7 @@ func Plan(ctx context.Context, o Options) (Preview, error) {
 	if err := repo.CheckSource(o.Source); err != nil {
 		return Preview{}, err
 	}
-	_, tools, err := inspect(ctx, o)
+	found, err := inspect(ctx, o)
 	if err != nil {
 		return Preview{}, err
 	}
@@ -24,7 +24,7 @@ func Plan(ctx context.Context, o Options) (Preview, error) {
 	}
 	defer snapshot.Release()
 	p := Preview{
-		Source: o.Source, Database: o.Target.Database, Server: snapshot.Server.Version, Tool: "pg_dump " + tools.Version,
+		Source: o.Source, Database: o.Target.Database, Server: snapshot.Server.Version, Tool: "pg_dump " + found.tools.Version,
 		Tables: snapshot.Tables, TableCount: len(snapshot.Tables), DatabaseBytes: snapshot.Server.DatabaseBytes,
 		Repository: o.Repo.URL(), Sealed: o.Repo.Sealed(),
 	}

@@ -21,7 +21,7 @@ const (
 	// that table, so we give way soon and start over behind it.
 	dumpLockWait = 5 * time.Second
 	// abortTime bounds the clean-up after a failure; the next run does the rest.
-	abortTime = 30 * time.Second
+	abortTime = 15 * time.Second
 	// compressors work on chunks at once. Two keep up with one pg_dump, which
 	// delivers 250–300 MB/s at most, and bound memory.
 	compressors = 2
@@ -42,7 +42,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		defer stop()
 	}
 	o.Progress.step("connecting")
-	database, tools, err := inspect(ctx, o)
+	found, err := inspect(ctx, o)
 	if err != nil {
 		return Result{}, err
 	}
@@ -59,11 +59,8 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if result.Swept, err = o.Repo.Sweep(ctx, o.Source); err != nil {
 		return Result{}, err
 	}
-	run := &run{Options: o, tools: tools, database: database, result: &result, durations: map[string]float64{}}
+	run := &run{Options: o, inspected: found, result: &result, durations: map[string]float64{}}
 	if err := run.take(ctx); err != nil {
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-			err = fmt.Errorf("%w: %w", cause, err)
-		}
 		return result, fmt.Errorf("back up %s (database %s): %w", o.Source, o.Target.Database, err)
 	}
 	return result, nil
@@ -89,37 +86,48 @@ func (o *Options) defaults() {
 
 // inspect finds out, before anything is locked or written, whether there are
 // tools that may dump this server and whether the role may read what is selected.
-func inspect(ctx context.Context, o Options) (postgres.DatabaseProperties, postgres.Tools, error) {
+func inspect(ctx context.Context, o Options) (found inspected, err error) {
+	ctx, stop := context.WithTimeoutCause(ctx, o.StallTimeout, fmt.Errorf("%w for %s: %s does not answer", ErrStalled, o.StallTimeout, o.Target))
+	defer stop()
+	defer func() {
+		if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
+	}()
 	conn, err := o.Target.Connect(ctx)
 	if err != nil {
-		return postgres.DatabaseProperties{}, postgres.Tools{}, err
+		return found, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it only read
 	major, err := postgres.ServerMajor(conn)
 	if err != nil {
-		return postgres.DatabaseProperties{}, postgres.Tools{}, err
+		return found, err
 	}
-	tools, err := postgres.FindTools(ctx, major)
-	if err != nil {
-		return postgres.DatabaseProperties{}, postgres.Tools{}, err
+	if found.tools, err = postgres.FindTools(ctx, major); err != nil {
+		return found, err
 	}
 	problems, err := postgres.CheckRights(ctx, conn, o.Selection)
 	if err != nil {
-		return postgres.DatabaseProperties{}, postgres.Tools{}, fmt.Errorf("look at what %s may read: %w", o.Target, err)
+		return found, fmt.Errorf("look at what may be read of %s: %w", o.Target, err)
 	}
 	if len(problems) > 0 {
-		return postgres.DatabaseProperties{}, postgres.Tools{}, &postgres.RightsError{User: o.Target.User, Problems: problems}
+		return found, &postgres.RightsError{User: o.Target.User, Problems: problems}
 	}
-	properties, err := postgres.ReadDatabaseProperties(ctx, conn)
-	return properties, tools, err
+	found.database, err = postgres.ReadDatabaseProperties(ctx, conn)
+	return found, err
+}
+
+// inspected is what inspect found out.
+type inspected struct {
+	database postgres.DatabaseProperties
+	tools    postgres.Tools
 }
 
 // run is one backup under way.
 type run struct {
 	Options
-	tools    postgres.Tools
-	database postgres.DatabaseProperties
-	result   *Result
+	inspected
+	result *Result
 
 	snapshot  *postgres.Snapshot
 	point     *repo.PointWriter
@@ -136,23 +144,32 @@ func (r *run) timed(step string, f func() error) error {
 	return err
 }
 
-func (r *run) take(ctx context.Context) (err error) {
+// take makes the point, or removes again what was stored of it.
+func (r *run) take(ctx context.Context) error {
 	start := time.Now()
+	var err error
 	r.point, err = r.Repo.NewPoint(r.Source, logical.Kind, start, repo.WriterOptions{VerifyStored: r.Verify == "stored"})
 	if err != nil {
 		return err
 	}
-	committed := false
-	defer func() {
-		if committed {
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
-		defer cancel()
-		if err := r.point.Abort(ctx); err != nil {
-			r.Log.Warn("what was stored of the failed backup could not be removed; the next backup clears it", "point", r.point.Ref().String(), "error", err)
-		}
-	}()
+	err = r.fill(ctx, start)
+	if err == nil {
+		return nil
+	}
+	// Before the clean-up, during which more may go wrong that is not the reason.
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
+	defer cancel()
+	if err := r.point.Abort(cleanup); err != nil {
+		r.Log.Warn("what was stored of the failed backup could not be removed; the next backup clears it", "point", r.point.Ref().String(), "error", err)
+	}
+	return err
+}
+
+// fill stores everything and commits it.
+func (r *run) fill(ctx context.Context, start time.Time) error {
 	dumped, err := r.dump(ctx)
 	if err != nil {
 		return err
@@ -168,7 +185,6 @@ func (r *run) take(ctx context.Context) (err error) {
 	if err := r.point.Commit(ctx, manifest); err != nil {
 		return err
 	}
-	committed = true
 	r.result.Manifest = manifest
 	if r.Hold {
 		if err := r.Repo.Hold(ctx, r.point.Ref(), repo.Mark{At: time.Now(), By: r.Self.Host, Why: "asked for at backup"}); err != nil {

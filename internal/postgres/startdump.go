@@ -42,7 +42,7 @@ func StartDump(ctx context.Context, tools Tools, t Target, sel Selection, o Snap
 				return s, p, nil
 			}
 		}
-		err = errors.Join(err, s.Release())
+		_ = s.Release() // nothing relied on its locks yet
 		if !errors.Is(err, ErrLockTimeout) || attempt == o.Attempts || ctx.Err() != nil {
 			return nil, nil, fmt.Errorf("dump of %s: %w", t, err)
 		}

@@ -72,6 +72,8 @@ func findToolsIn(ctx context.Context, dirs []string, serverMajor int) (Tools, er
 	switch {
 	case best.Dir != "":
 		return best, nil
+	case ctx.Err() != nil: // programs that could not be asked are not missing
+		return Tools{}, fmt.Errorf("look for PostgreSQL's client programs: %w", context.Cause(ctx))
 	case newest.Dir != "":
 		return Tools{}, &reason{kind: ErrToolsTooOld, text: fmt.Sprintf("the server is PostgreSQL %d and the newest pg_dump here is %s (in %s), which refuses a newer server: %s",
 			serverMajor, newest.Version, newest.Dir, installLine(serverMajor))}

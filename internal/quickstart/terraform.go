@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -192,6 +193,29 @@ func (t *tour) readOutputs(ctx context.Context) error {
 		}
 		t.say("  %s", path)
 	}
+	state, err := filepath.Glob(terraformFolder + "/terraform.tf*")
+	if err != nil {
+		return err
+	}
+	return t.showNoSecret(append(append(units, t.job, applyLog), state...))
+}
+
+// showNoSecret holds that neither the password nor the key got into a file.
+func (t *tour) showNoSecret(files []string) error {
+	key, err := os.ReadFile(keyFile)
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if bytes.Contains(text, bytes.TrimSpace(key)) || bytes.Contains(text, []byte(t.server.Password)) {
+			return fmt.Errorf("%s holds a secret", name)
+		}
+	}
+	t.say("Neither the password nor the key is in them, nor in Terraform's state.")
 	return nil
 }
 

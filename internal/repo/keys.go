@@ -76,7 +76,7 @@ func (r *Repository) addKey(ctx context.Context, outer seal.Wrapper, reference s
 	if err != nil {
 		return err
 	}
-	_, err = putNext(ctx, r.store, keysPrefix, 1, func(n int) string { return fmt.Sprintf("%d.json", n) }, data)
+	err = putNext(ctx, r.store, keysPrefix, 1, func(n int) string { return fmt.Sprintf("%d.json", n) }, data)
 	if err != nil {
 		return fmt.Errorf("write a key of %s: %w", r.URL(), err)
 	}
@@ -85,12 +85,12 @@ func (r *Repository) addKey(ctx context.Context, outer seal.Wrapper, reference s
 
 // putNext writes data under prefix+name(n) for the first n from start that is
 // free.
-func putNext(ctx context.Context, store objstore.Store, prefix string, start int, name func(n int) string, data []byte) (int, error) {
+func putNext(ctx context.Context, store objstore.Store, prefix string, start int, name func(n int) string, data []byte) error {
 	for n := start; ; n++ {
 		_, err := store.Put(ctx, prefix+name(n), data, objstore.PutOptions{
 			Condition: objstore.Condition{IfAbsent: true}, ContentType: "application/json"})
 		if !errors.Is(err, objstore.ErrPrecondition) {
-			return n, err
+			return err
 		}
 	}
 }

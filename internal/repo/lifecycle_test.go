@@ -139,7 +139,7 @@ func (l *life) orphans(t *rapid.T) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		path, _, _ := cutLast(strings.TrimPrefix(info.Key, pointsPrefix))
+		path, _ := cutLast(strings.TrimPrefix(info.Key, pointsPrefix))
 		if m, err := l.Store().Head(ctx, manifestsPrefix+path+".json", ""); errors.Is(err, objstore.ErrNotFound) || m.Size == 0 {
 			orphans = append(orphans, info.Key)
 		}

@@ -155,7 +155,7 @@ func (r *Repository) Find(ctx context.Context, name string, f Filter) (Listed, e
 	}
 	var found []Listed
 	for _, p := range points {
-		if p.ID == name || p.ID != "" && strings.HasPrefix(p.ID, name) || p.Ref.String() == name {
+		if p.ID == name || p.ID != "" && strings.HasPrefix(p.ID, name) || p.String() == name {
 			found = append(found, p)
 		}
 	}
@@ -191,7 +191,7 @@ func (r *Repository) latest(ctx context.Context, points []Listed, scope string) 
 		if points[i].Problem == nil {
 			return points[i], nil
 		}
-		r.log.Warn("the newest recovery point can not be read, taking the one before it", "point", points[i].Ref.String(), "error", points[i].Problem)
+		r.log.Warn("the newest recovery point can not be read, taking the one before it", "point", points[i].String(), "error", points[i].Problem)
 	}
 	return Listed{}, fmt.Errorf("no good recovery point%s: %w", scope, ErrNotFound)
 }

@@ -89,7 +89,7 @@ func (r *Repository) mark(ctx context.Context, prefix string, ref Ref, state str
 		return err
 	}
 	name := func(n int) string { return fmt.Sprintf("%06d-%s.json", n, state) }
-	_, err = putNext(ctx, r.store, prefix+ref.path()+"/", current.number+1, name, data)
+	err = putNext(ctx, r.store, prefix+ref.path()+"/", current.number+1, name, data)
 	if err != nil {
 		return fmt.Errorf("mark %s as %s: %w", ref, state, err)
 	}
@@ -119,7 +119,7 @@ func (r *Repository) markStates(ctx context.Context, prefix, list string) (map[s
 		if err != nil {
 			return nil, fmt.Errorf("list %s of %s: %w", strings.TrimSuffix(prefix, "/"), r.URL(), err)
 		}
-		path, name, _ := cutLast(strings.TrimPrefix(info.Key, prefix))
+		path, name := cutLast(strings.TrimPrefix(info.Key, prefix))
 		m := marks[path]
 		number, state, err := parseMark(name)
 		switch {
@@ -149,12 +149,12 @@ func parseMark(name string) (int, string, error) {
 	return n, state, nil
 }
 
-func cutLast(s string) (before, after string, ok bool) {
+func cutLast(s string) (before, after string) {
 	i := strings.LastIndexByte(s, '/')
 	if i < 0 {
-		return s, "", false
+		return s, ""
 	}
-	return s[:i], s[i+1:], true
+	return s[:i], s[i+1:]
 }
 
 // Held tells whether a point is held right now.

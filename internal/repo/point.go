@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -113,7 +114,7 @@ func (s *streamReader) Read(b []byte) (int, error) {
 		if s.err != nil {
 			return 0, s.err
 		}
-		if s.err = s.advance(); s.err != nil && s.err != io.EOF {
+		if s.err = s.advance(); s.err != nil && !errors.Is(s.err, io.EOF) {
 			s.err = fmt.Errorf("read %s: %w", s.point.Ref(), s.err)
 		}
 	}
@@ -133,11 +134,11 @@ func (s *streamReader) WriteTo(w io.Writer) (int64, error) {
 			return total, err
 		}
 		if s.err == nil {
-			if s.err = s.advance(); s.err != nil && s.err != io.EOF {
+			if s.err = s.advance(); s.err != nil && !errors.Is(s.err, io.EOF) {
 				s.err = fmt.Errorf("read %s: %w", s.point.Ref(), s.err)
 			}
 		}
-		if s.err == io.EOF {
+		if errors.Is(s.err, io.EOF) {
 			return total, nil
 		}
 		if s.err != nil {
@@ -176,7 +177,7 @@ func (s *streamReader) advance() error {
 	if !open {
 		return context.Cause(s.ctx)
 	}
-	if f.err == io.EOF {
+	if errors.Is(f.err, io.EOF) {
 		o := s.objects[0]
 		s.objects, s.frames = s.objects[1:], nil
 		if s.size != o.PlainSize || hex.EncodeToString(s.plain.Sum(nil)) != o.PlainSHA256 {

@@ -104,7 +104,7 @@ func (r *Repository) PutPolicyRevision(ctx context.Context, after int, document 
 	case errors.Is(err, ErrNotFound):
 	case err != nil:
 		return policy.Revision{}, err
-	case current.Number != after && !(after == 0 && current.Envelope.Retired):
+	case current.Number != after && (after != 0 || !current.Envelope.Retired):
 		return policy.Revision{}, r.policyChanged(current, after)
 	case !current.Envelope.Retired && !envelope.Retired && len(policy.Diff(current.Document, document)) == 0:
 		return current, nil

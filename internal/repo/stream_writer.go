@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"hash"
 	"sync"
 	"sync/atomic"
 
@@ -313,7 +312,7 @@ func (s *StreamWriter) sequence() {
 }
 
 func (s *StreamWriter) hashPlain() {
-	var h hash.Hash = sha256.New()
+	h := sha256.New()
 	for job := range s.plain {
 		if s.ctx.Err() == nil {
 			h.Write(job.buf.Bytes)

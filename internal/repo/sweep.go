@@ -40,7 +40,7 @@ func (r *Repository) Sweep(ctx context.Context, source string) (Swept, error) {
 	if marks.strange != nil {
 		swept.Left = fmt.Errorf("sweep %s: nothing is cleared: %w", source, marks.strange)
 		r.log.Warn("what dead runs left is not cleared", "source", source, "error", marks.strange)
-		return swept, nil
+		return swept, nil //nolint:nilerr // it is reported in Left: nothing failed, nothing was cleared
 	}
 	for _, ref := range data {
 		cleared, err := r.sweepPoint(ctx, ref, marks)
@@ -156,7 +156,7 @@ func (r *Repository) dataRefs(ctx context.Context, below string) ([]Ref, error) 
 		if err != nil {
 			return nil, fmt.Errorf("list data of %s: %w", r.URL(), err)
 		}
-		path, _, _ := cutLast(strings.TrimPrefix(info.Key, pointsPrefix))
+		path, _ := cutLast(strings.TrimPrefix(info.Key, pointsPrefix))
 		ref, err := parsePath(path)
 		if err != nil {
 			continue // not ours to delete

@@ -159,5 +159,3 @@ func (s set) all() func(yield func(int) bool) {
 		}
 	}
 }
-
-func (s set) len() int { return bits.OnesCount64(uint64(s)) }

@@ -18,7 +18,7 @@ func CheckFormat(name string, data []byte, newest int) error {
 		Format json.Number `json:"format"`
 	}
 	if len(data) > MaxSize || json.Unmarshal(data, &head) != nil {
-		return nil
+		return nil //nolint:nilerr // Unmarshal says it better
 	}
 	if n, err := head.Format.Int64(); err == nil && n > int64(newest) {
 		return &Error{name, fmt.Errorf("format %d is %w, this one reads up to %d: upgrade the provider and the runner", n, ErrNewerFormat, newest)}

@@ -58,16 +58,13 @@ func StartPostgres(ctx context.Context, dir string, o PostgresOptions) (*Postgre
 		return nil, err
 	}
 	if err := p.initdb(ctx, o); err != nil {
-		p.removeDir()
-		return nil, err
+		return nil, errors.Join(err, p.removeDir())
 	}
 	if err := p.writeConfig(o.Config); err != nil {
-		p.removeDir()
-		return nil, err
+		return nil, errors.Join(err, p.removeDir())
 	}
 	if err := p.start(ctx, true); err != nil {
-		p.removeDir()
-		return nil, err
+		return nil, errors.Join(err, p.removeDir())
 	}
 	return p, nil
 }

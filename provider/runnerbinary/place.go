@@ -1,14 +1,18 @@
 package runnerbinary
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/host"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
@@ -27,8 +31,9 @@ type place interface {
 	remove(ctx context.Context, name string) error
 }
 
-// openPlace of the model; names maps an architecture to its program there.
-func openPlace(ctx context.Context, conn *connection.Connection, m model) (place, error) {
+// openPlace of the model. What is learned about objects of a bucket is added to
+// seen.
+func openPlace(ctx context.Context, conn *connection.Connection, m model, seen memory) (place, error) {
 	if !m.InstallDir.IsNull() {
 		return folder(m.InstallDir.ValueString()), nil
 	}
@@ -40,7 +45,11 @@ func openPlace(ctx context.Context, conn *connection.Connection, m model) (place
 	if err != nil {
 		return nil, err
 	}
-	return bucket{opened.Store()}, nil
+	b := objects{store: opened.Store()}
+	if !at.IsDirectory() {
+		b.seen = seen // reading a bucket costs time and money, a directory does not
+	}
+	return b, nil
 }
 
 // bring puts a build to a place unless exactly it is there.
@@ -90,11 +99,28 @@ func (d folder) put(_ context.Context, name string, content []byte) error {
 
 func (folder) remove(_ context.Context, name string) error { return host.Remove(name) }
 
-// bucket is the object store of a repository.
-type bucket struct{ store objstore.Store }
+// memory holds the hash of objects by key and ETag, between runs of Terraform:
+// 60 MB need not be fetched for every plan. An object with other bytes has
+// another ETag; whoever deploys the program checks its hash before it runs.
+type memory map[string]struct {
+	ETag   string `json:"etag"`
+	SHA256 string `json:"sha256"`
+}
 
-func (b bucket) hash(ctx context.Context, name string) (string, error) {
-	r, _, err := b.store.Get(ctx, name, objstore.GetOptions{})
+// objects is the object store of a repository.
+type objects struct {
+	store objstore.Store
+	seen  memory // nil remembers nothing
+}
+
+func (o objects) hash(ctx context.Context, name string) (string, error) {
+	if known, ok := o.seen[name]; ok {
+		info, err := o.store.Head(ctx, name, "")
+		if err == nil && info.ETag == known.ETag {
+			return known.SHA256, nil
+		}
+	}
+	r, info, err := o.store.Get(ctx, name, objstore.GetOptions{})
 	if errors.Is(err, objstore.ErrNotFound) {
 		return "", nil
 	}
@@ -102,17 +128,33 @@ func (b bucket) hash(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	defer func() { _ = r.Close() }()
-	return sum(r)
+	h, err := sum(r)
+	if err == nil {
+		o.remember(name, info.ETag, h)
+	}
+	return h, err
 }
 
-func (b bucket) put(ctx context.Context, name string, content []byte) error {
-	if _, err := b.store.Put(ctx, name, content, objstore.PutOptions{ContentType: "application/octet-stream"}); err != nil {
+func (o objects) remember(name, etag, hash string) {
+	if o.seen == nil || etag == "" {
+		return
+	}
+	entry := o.seen[name]
+	entry.ETag, entry.SHA256 = etag, hash
+	o.seen[name] = entry
+}
+
+func (o objects) put(ctx context.Context, name string, content []byte) error {
+	info, err := o.store.Put(ctx, name, content, objstore.PutOptions{ContentType: "application/octet-stream"})
+	if err != nil {
 		return fmt.Errorf("upload the runner: %w", err)
 	}
-	return nil
+	h, err := sum(bytes.NewReader(content))
+	o.remember(name, info.ETag, h)
+	return err
 }
 
-func (b bucket) remove(ctx context.Context, name string) error { return b.store.Delete(ctx, name) }
+func (o objects) remove(ctx context.Context, name string) error { return o.store.Delete(ctx, name) }
 
 func sum(r io.Reader) (string, error) {
 	h := sha256.New()
@@ -120,4 +162,28 @@ func sum(r io.Reader) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// privateState is where memory survives, out of sight of users.
+type privateState interface {
+	SetKey(ctx context.Context, key string, value []byte) diag.Diagnostics
+}
+
+const memoryKey = "seen"
+
+// recall reads the memory; what cannot be read is forgotten.
+func recall(stored []byte) memory {
+	m := memory{}
+	if json.Unmarshal(stored, &m) != nil || m == nil {
+		return memory{}
+	}
+	return m
+}
+
+func (m memory) save(ctx context.Context, private privateState) diag.Diagnostics {
+	data, err := json.Marshal(m)
+	if err != nil || len(m) == 0 {
+		return nil
+	}
+	return private.SetKey(ctx, memoryKey, data)
 }

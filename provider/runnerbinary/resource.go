@@ -65,10 +65,12 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 		return
 	}
 	resp.Diagnostics.Append(m.describe(ctx, builds)...)
-	if err := r.bringAll(ctx, m, builds); err != nil {
+	seen := memory{}
+	if err := r.bringAll(ctx, m, builds, seen); err != nil {
 		resp.Diagnostics.AddError(summary("creating", m), valid.Sentence(err))
 		return
 	}
+	resp.Diagnostics.Append(seen.save(ctx, resp.Private)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
@@ -84,15 +86,17 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if err := r.bringAll(ctx, m, builds); err != nil {
+	seen := memory{}
+	if err := r.bringAll(ctx, m, builds, seen); err != nil {
 		resp.Diagnostics.AddError(summary("updating", m), valid.Sentence(err))
 		return
 	}
+	resp.Diagnostics.Append(seen.save(ctx, resp.Private)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
-func (r *Resource) bringAll(ctx context.Context, m model, builds []runnerdist.Build) error {
-	p, err := openPlace(ctx, r.conn, m)
+func (r *Resource) bringAll(ctx context.Context, m model, builds []runnerdist.Build, seen memory) error {
+	p, err := openPlace(ctx, r.conn, m, seen)
 	if err != nil {
 		return err
 	}
@@ -122,20 +126,20 @@ func (m model) programs(ctx context.Context) map[string]string {
 }
 
 // Read hashes what is there. Another content or a missing program changes the
-// hashes in state, which the next plan puts right.
+// hashes in state, which the next plan puts right. The release stays: it is what
+// was brought, and what Delete may remove.
 func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var m model
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	imported := m.SHA256.IsNull()
-	sums, err := r.hashes(ctx, m)
+	stored, diags := req.Private.GetKey(ctx, memoryKey)
+	resp.Diagnostics.Append(diags...)
+	seen := recall(stored)
+	sums, err := r.hashes(ctx, m, seen)
 	switch {
-	case err != nil && imported:
-		resp.Diagnostics.AddError(summary("importing", m), valid.Sentence(err))
-		return
-	case errors.Is(err, repo.ErrNoRepository), err == nil && len(sums) == 0 && !imported:
+	case errors.Is(err, repo.ErrNoRepository), err == nil && len(sums) == 0:
 		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_runner (%s) is gone: it will be brought again", m.name()), "None of its programs is there.")
 		resp.State.RemoveResource(ctx)
 		return
@@ -146,12 +150,12 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	values, diags := types.MapValueFrom(ctx, types.StringType, sums)
 	resp.Diagnostics.Append(diags...)
 	m.SHA256 = values
-	resp.Diagnostics.Append(m.release(sums)...)
+	resp.Diagnostics.Append(seen.save(ctx, resp.Private)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
-func (r *Resource) hashes(ctx context.Context, m model) (map[string]string, error) {
-	p, err := openPlace(ctx, r.conn, m)
+func (r *Resource) hashes(ctx context.Context, m model, seen memory) (map[string]string, error) {
+	p, err := openPlace(ctx, r.conn, m, seen)
 	if err != nil {
 		return nil, err
 	}
@@ -176,19 +180,21 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	p, err := openPlace(ctx, r.conn, m)
+	p, err := openPlace(ctx, r.conn, m, nil)
 	if errors.Is(err, repo.ErrNoRepository) {
 		return
+	}
+	var ours runnerdist.Release
+	if err == nil {
+		ours, err = runnerdist.ParseRelease(m.Release.ValueString())
 	}
 	if err != nil {
 		resp.Diagnostics.AddError(summary("deleting", m), valid.Sentence(err))
 		return
 	}
-	var ours map[string]string
-	resp.Diagnostics.Append(m.SHA256.ElementsAs(ctx, &ours, false)...)
 	for arch, name := range m.programs(ctx) {
 		sum, err := p.hash(ctx, name)
-		if err == nil && sum != "" && sum != ours[arch] {
+		if err == nil && sum != "" && sum != ours.SHA256[arch] {
 			resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_runner (%s): %s was left where it is", m.name(), name), "It is not the program that was put there: somebody replaced it.")
 			continue
 		}

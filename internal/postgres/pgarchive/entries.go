@@ -53,7 +53,7 @@ func (h *LargeObjectHasher) Sum() Sum { return h.objects.sum }
 // stepType reads the type byte that a data entry begins with.
 func (r *Reader) stepType(p []byte) int {
 	if p[0] != typeData && p[0] != typeBlobs {
-		r.corrupt(0, "type %d where a data entry should begin", p[0])
+		r.corrupt("type %d where a data entry should begin", p[0])
 		return 0
 	}
 	r.kind, r.state = p[0], atID
@@ -65,12 +65,12 @@ func (r *Reader) beginEntry(id int64) {
 	idBytes := int64(1 + r.toc.Header.IntSize)
 	e := r.todo[int32(id)]
 	if e == nil {
-		r.corrupt(0, "data of entry %d, which is unknown, has no data, or came before", id)
+		r.corrupt("data of entry %d, which is unknown, has no data, or came before", id)
 		return
 	}
 	blobs := r.kind == typeBlobs
 	if blobs != (e.Desc == descBlobs) {
-		r.corrupt(0, "data of type %d for %s", r.kind, e)
+		r.corrupt("data of type %d for %s", r.kind, e)
 		return
 	}
 	delete(r.todo, e.DumpID)
@@ -96,7 +96,7 @@ func (r *Reader) beginBlock(n int64) {
 		return
 	}
 	if err := r.rows.finish(); err != nil {
-		r.corrupt(0, "%v", err)
+		r.corrupt("%v", err)
 		return
 	}
 	r.endEntry(r.rows.sum)

@@ -127,7 +127,7 @@ func (r *Reader) step(p []byte) int {
 	case atObjectLen:
 		return r.number(p, r.beginObjectBlock)
 	default:
-		r.corrupt(0, "%d or more bytes after the last entry's data", len(p))
+		r.corrupt("%d or more bytes after the last entry's data", len(p))
 		return 0
 	}
 }
@@ -179,11 +179,11 @@ func (r *Reader) number(p []byte, then func(int64)) int {
 	// Object ids use all 32 bits: pg_dump writes them as C ints, negative from 2^31 on.
 	switch {
 	case v >= 1<<31 && r.state != atObject, v >= 1<<32:
-		r.corrupt(0, "the number %d where a length or an id was expected", v)
+		r.corrupt("the number %d where a length or an id was expected", v)
 	case r.num[0] == 1 && r.state == atObject && v != 0:
 		then(int64(uint32(-int64(v))))
 	case r.num[0] != 0:
-		r.corrupt(0, "a negative number where a length or an id was expected")
+		r.corrupt("a negative number where a length or an id was expected")
 	default:
 		then(int64(v))
 	}
@@ -304,11 +304,11 @@ func (r *Reader) TOCDigest() [sha256.Size]byte {
 // Digest is the SHA-256 of Raw.
 func (t *TOC) Digest() [sha256.Size]byte { return sha256.Sum256([]byte(t.Raw)) }
 
-// corrupt records damage at ahead bytes after the current offset.
-func (r *Reader) corrupt(ahead int, format string, args ...any) {
+// corrupt records damage at the current offset.
+func (r *Reader) corrupt(format string, args ...any) {
 	where := ""
 	if r.cur != nil {
 		where = " in " + r.cur.Entry.String()
 	}
-	r.err = fmt.Errorf("%w at byte %d%s: %s", ErrCorrupt, r.off+int64(ahead), where, fmt.Sprintf(format, args...))
+	r.err = fmt.Errorf("%w at byte %d%s: %s", ErrCorrupt, r.off, where, fmt.Sprintf(format, args...))
 }
