@@ -82,11 +82,11 @@ func (p *pgbackup) Schema(_ context.Context, _ fwprovider.SchemaRequest, resp *f
 					},
 					"session_name": schema.StringAttribute{
 						Optional:            true,
-						MarkdownDescription: "Name of the session as it appears in CloudTrail. Made up when not given.",
+						MarkdownDescription: "Name of the session as it appears in CloudTrail, such as `terraform`. Made up when not given.",
 					},
 					"external_id": schema.StringAttribute{
 						Optional:            true,
-						MarkdownDescription: "External id that the role's trust policy asks for.",
+						MarkdownDescription: "External id that the role's trust policy asks for, such as `acme-backups`. Defaults to none.",
 					},
 					"duration": schema.StringAttribute{
 						Optional:            true,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -296,7 +297,7 @@ func (s *scripts) twice(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // whileWaiting starts the runner while a table is locked, acts once it waits for
-// the lock, and returns how it ended.
+// the lock, and returns how it ended. What it said is in stderr.txt.
 func (s *scripts) whileWaiting(ts *testscript.TestScript, db, table string, args []string, act func(pid int, unlock func() error) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
@@ -305,10 +306,19 @@ func (s *scripts) whileWaiting(ts *testscript.TestScript, db, table string, args
 		return err
 	}
 	unlock := func() error { _, err := conn.Exec(ctx, "ROLLBACK"); return err }
+	cmd := exec.CommandContext(ctx, "pgbackup-runner", args...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "USER", "TMPDIR", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "DATABASE_URL"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	defer func() { ts.Check(os.WriteFile(ts.MkAbs("stderr.txt"), stderr.Bytes(), 0o600)) }()
 	done := make(chan error, 1)
-	go func() {
-		done <- ts.Exec("sh", append([]string{"-c", `echo $$ > pid; exec pgbackup-runner "$@"`, "sh"}, args...)...)
-	}()
+	go func() { done <- cmd.Wait() }()
 	for waiting := false; !waiting; time.Sleep(20 * time.Millisecond) {
 		if err := watch.QueryRow(ctx, "SELECT count(*) > 0 FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE NOT granted AND datname = $1", db).Scan(&waiting); err != nil {
 			return err
@@ -319,22 +329,14 @@ func (s *scripts) whileWaiting(ts *testscript.TestScript, db, table string, args
 		default:
 		}
 	}
-	text, err := os.ReadFile(ts.MkAbs("pid"))
-	if err != nil {
-		return err
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err == nil {
-		err = act(pid, unlock)
-	}
-	if err != nil {
-		return errors.Join(err, syscall.Kill(pid, syscall.SIGKILL), <-done)
+	if err := act(cmd.Process.Pid, unlock); err != nil {
+		return errors.Join(err, cmd.Process.Kill(), <-done)
 	}
 	select {
 	case err := <-done:
 		return errors.Join(err, unlock())
 	case <-ctx.Done():
-		return errors.Join(errors.New("it did not end"), syscall.Kill(pid, syscall.SIGKILL), <-done)
+		return errors.Join(errors.New("it did not end"), <-done)
 	}
 }
 

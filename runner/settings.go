@@ -103,14 +103,30 @@ func (a *app) filter(kind string) repo.Filter {
 	return repo.Filter{Source: a.flags.source, Kind: kind}
 }
 
-// find finds the point a command line names. Without --source, a job's source
-// tells which "latest" is meant.
+// find finds the point a command line names. Without --source, a job that makes
+// one source tells which "latest" is meant.
 func (a *app) find(ctx context.Context, r *repo.Repository, name, kind string) (repo.Listed, error) {
 	f := a.filter(kind)
-	if f.Source == "" && a.job != nil && name == "latest" {
-		f.Source = a.job.Source
+	if f.Source == "" && name == "latest" {
+		f.Source = a.jobSource()
 	}
 	return r.Find(ctx, name, f)
+}
+
+// jobSource is the one source that the job makes, "" when there are several or
+// when only a connection would tell.
+func (a *app) jobSource() string {
+	if a.job == nil || a.job.Logical == nil || a.job.Source == "" {
+		return ""
+	}
+	l := a.job.Logical
+	switch {
+	case !l.DatabaseURLRef.IsZero():
+		return a.job.Source
+	case len(l.Databases) == 1:
+		return l.Databases[0] + "@" + a.job.Source
+	}
+	return ""
 }
 
 func withInitHint(err error, at location.Location) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/observe"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/verify"
@@ -87,8 +88,18 @@ func (a *app) verifyPoints(ctx context.Context, r *repo.Repository, names []stri
 		return points, nil
 	}
 	points, err := r.List(ctx, a.filter(f.kind))
-	if err != nil || f.all {
-		return points, err
+	if err != nil {
+		return nil, err
+	}
+	if a.job != nil && a.job.Kind == job.KindVerify {
+		match, err := a.ownSources(ctx)
+		if err != nil {
+			return nil, err
+		}
+		points = slices.DeleteFunc(points, func(p repo.Listed) bool { return match != nil && !match(p.Source) })
+	}
+	if f.all {
+		return points, nil
 	}
 	type group struct{ source, kind string }
 	seen := map[group]bool{}

@@ -35,10 +35,10 @@ func main() {
 	generator := flag.String("tfplugindocs", ".tools/bin/tfplugindocs", "the program tfplugindocs")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *provider, *generator); err != nil {
+	err := run(ctx, *provider, *generator)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "docsgen:", err)
-		stop()
 		os.Exit(1)
 	}
 }

@@ -24,13 +24,13 @@ func main() {
 	flag.Parse()
 	// SIGPIPE too: a reader that goes away must not leave a server behind.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
-	defer stop()
-	if err := run(ctx, *provider, *runner); err != nil {
-		if ctx.Err() != nil {
-			err = errors.New("stopped; nothing is left running")
-		}
+	err := run(ctx, *provider, *runner)
+	if err != nil && ctx.Err() != nil {
+		err = errors.New("stopped; nothing is left running")
+	}
+	stop()
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "\nquickstart: %v\n", err)
-		stop()
 		os.Exit(1)
 	}
 }

@@ -21,14 +21,14 @@ func (l *Lease) take(ctx context.Context, source string, noWait bool) error {
 	var watched string // the ETag of the present holder, unchanged since watching
 	var since time.Time
 	for ghosts := 0; ; {
-		err := l.write(ctx, objstore.Condition{IfAbsent: true})
-		if err == nil || !errors.Is(err, objstore.ErrPrecondition) {
-			return l.wrap("take", err)
-		}
 		current, etag, err := l.read(ctx)
 		if errors.Is(err, objstore.ErrNotFound) {
-			// Somebody deleted it by hand just now, or left a delete marker over
-			// which this store writes nothing "if absent".
+			err := l.write(ctx, objstore.Condition{IfAbsent: true})
+			if err == nil || !errors.Is(err, objstore.ErrPrecondition) {
+				return l.wrap("take", err)
+			}
+			// Somebody took it just now, or left a delete marker over which this
+			// store writes nothing "if absent".
 			if ghosts++; ghosts >= ghostTries {
 				return l.wrap("take", fmt.Errorf("the store says it is there and that it is not: if somebody deleted %s, remove its delete marker too: %w", l.key, err))
 			}

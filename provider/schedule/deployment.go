@@ -84,7 +84,9 @@ func (m model) deployment(ctx context.Context) (d deployment, diags diag.Diagnos
 		err = j.Validate()
 	}
 	if err != nil && !diags.HasError() {
-		diags.AddAttributeError(path.Root("job"), "Invalid job", valid.Sentence(err))
+		// Not tied to the attribute: Terraform would print all of the block, and a
+		// password that stands there instead of its reference with it.
+		diags.AddError("Invalid job of pgbackup_schedule ("+m.Name.ValueString()+")", valid.Sentence(err))
 	}
 	if diags.HasError() {
 		return d, diags
