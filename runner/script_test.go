@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -60,8 +61,9 @@ func (s *scripts) run(dir string) {
 }
 
 type scripts struct {
-	t  *testing.T
-	pg *testenv.PostgresServer
+	t       *testing.T
+	pg      *testenv.PostgresServer
+	loading sync.Mutex // the sample makes roles, which belong to the whole server
 }
 
 func (s *scripts) setup(env *testscript.Env) error {
@@ -106,6 +108,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 // sampledb NAME makes a database with the sample application in it.
 func (s *scripts) sampledb(ts *testscript.TestScript, _ bool, args []string) {
+	s.loading.Lock()
+	defer s.loading.Unlock()
 	ctx := context.Background()
 	s.exec(ts, "postgres", `CREATE DATABASE "`+args[0]+`" TEMPLATE template0`)
 	ts.Check(s.pg.LoadSample(ctx, args[0]))

@@ -136,7 +136,11 @@ func (a *app) verifyReport(report verify.Report) error {
 		return err
 	}
 	if report.Checked > 0 {
-		a.say("%d recovery points are good, %s read.", report.Checked, size(report.Bytes))
+		are := "recovery points are"
+		if report.Checked == 1 {
+			are = "recovery point is"
+		}
+		a.say("%s %s good, %s read.", count(int64(report.Checked)), are, size(report.Bytes))
 	}
 	if len(report.Warnings) > 0 {
 		return errWarned

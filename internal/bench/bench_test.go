@@ -59,6 +59,7 @@ func TestBench(t *testing.T) {
 	b.backups()
 	b.restores()
 	b.decisions()
+	b.plans()
 	b.write()
 }
 
@@ -194,6 +195,7 @@ func (b *bench) write() {
 	p("| peak memory of the runner, backup | | %d MiB (stored: %d MiB) | 128 MiB |", b.rows[ours].rss()>>20, b.rows[ourStored].rss()>>20)
 	p("| peak memory of the runner, restore | | %d MiB | 128 MiB |", b.rows[restoring].rss()>>20)
 	p("| retention decision, 1,000,000 points | | %.2f s | 2 s |", b.rows["retention"].wall().Seconds())
+	p("| plan of %d resources, nothing changed | a plan of %d `terraform_data` | %.2fx its time | |", planned, planned, ratio(ourPlan, otherPlan))
 	fmt.Print("\n" + out.String())
 	if *report != "" {
 		if err := os.WriteFile(*report, []byte(out.String()), 0o644); err != nil {

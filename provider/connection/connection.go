@@ -154,9 +154,3 @@ func whoami() string {
 	}
 	return name + "@" + host
 }
-
-// Vague reports whether an error says nothing about whether a thing exists:
-// state must then be kept as it is.
-func Vague(err error) bool {
-	return err != nil && !errors.Is(err, repo.ErrNoRepository) && !errors.Is(err, repo.ErrNotFound)
-}

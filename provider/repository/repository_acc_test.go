@@ -25,8 +25,8 @@ const address = "pgbackup_repository.main"
 
 func gone(dir string) func() error {
 	return func() error {
-		if _, err := os.Stat(filepath.Join(dir, "repository.json")); !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("repository.json is still there: %v", err)
+		if _, err := os.Stat(filepath.Join(dir, "repository.json")); err == nil {
+			return errors.New("repository.json is still there")
 		}
 		return nil
 	}

@@ -88,8 +88,8 @@ func TestAccRunner_installedOnThisHost(t *testing.T) {
 		}
 	}
 	gone := func() error {
-		if _, err := os.Stat(program); !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("%s is still there: %v", program, err)
+		if _, err := os.Stat(program); err == nil {
+			return errors.New(program + " is still there")
 		}
 		return nil
 	}
@@ -252,10 +252,11 @@ func TestAccRunner_aProgramSomebodyReplacedIsNotRemoved(t *testing.T) {
 	program := filepath.Join(dir, "pgbackup-runner")
 	config := provider(one) + runner(fmt.Sprintf("install_dir = %q", dir))
 	providertest.RunWith(t, func() error {
-		if text, err := os.ReadFile(program); err != nil || !strings.HasPrefix(string(text), "#!") {
-			return fmt.Errorf("the other program is gone: %v", err)
+		text, err := os.ReadFile(program)
+		if err == nil && !strings.HasPrefix(string(text), "#!") {
+			err = errors.New("the other program was written over")
 		}
-		return nil
+		return err
 	},
 		resource.TestStep{Config: config},
 		resource.TestStep{PreConfig: func() {

@@ -48,6 +48,7 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 			"cron": schema.StringAttribute{
 				Required:            true,
 				MarkdownDescription: "When it runs, as five cron fields (minute, hour, day of month, month, day of week) such as `0 2 * * *`, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.",
+				Validators:          []validator.String{valid.Cron()},
 			},
 			"timezone": schema.StringAttribute{
 				Optional:            true,

@@ -16,6 +16,7 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/schedule"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/timezone"
 )
@@ -96,6 +97,14 @@ func ExactDuration() validator.String {
 func Timezone() validator.String {
 	return text{describes: "an IANA time zone", check: func(s string) error {
 		_, err := timezone.Load(s)
+		return err
+	}}
+}
+
+// Cron accepts five cron fields or a shorthand.
+func Cron() validator.String {
+	return text{describes: "five cron fields", check: func(s string) error {
+		_, err := schedule.Parse(s, "")
 		return err
 	}}
 }
