@@ -18,8 +18,9 @@ import (
 // app is one invocation: its streams, global flags, and what follows from them.
 type app struct {
 	streams
-	flags globalFlags
-	now   func() time.Time
+	flags       globalFlags
+	now         func() time.Time
+	outTerminal bool // standard output is a terminal
 
 	log    *slog.Logger
 	screen *observe.Screen // standard error, shared by log lines and progress

@@ -185,7 +185,11 @@ func (b *backupRun) plan(ctx context.Context, dumps []dump) error {
 		previews = append(previews, p)
 	}
 	if b.flags.json {
-		return b.printJSON(map[string]any{"would_back_up": previews, "policy": b.opts.Policy, "policy_revision": b.opts.PolicyRevision, "rotate": b.rotate && b.opts.Policy != ""})
+		doc := map[string]any{"would_back_up": previews, "policy": b.opts.Policy, "policy_revision": b.opts.PolicyRevision,
+			"rotate": b.rotate && b.opts.Policy != "", "warnings": nonNil(b.warnings)}
+		if err := b.printJSON(doc); err != nil {
+			return err
+		}
 	}
 	for _, p := range previews {
 		sealed := "not encrypted"
@@ -202,6 +206,9 @@ func (b *backupRun) plan(ctx context.Context, dumps []dump) error {
 		b.say("Would then rotate by policy %s.", b.opts.Policy)
 	}
 	b.say("Nothing was written.")
+	if len(b.warnings) > 0 {
+		return errWarned
+	}
 	return nil
 }
 

@@ -33,7 +33,7 @@ func (a *app) cat(ctx context.Context, name, stream string) error {
 	if a.flags.json {
 		return usagef("cat writes plain bytes and has no --json")
 	}
-	if stream == logical.StreamArchive && isTerminal(a.out) {
+	if stream == logical.StreamArchive && a.outTerminal {
 		return usagef("the archive is binary: send it to pg_restore or a file, not to the terminal")
 	}
 	r, err := a.open(ctx)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"syscall"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
@@ -84,7 +83,7 @@ func usage(err error) error { return exitcode.With(exitcode.Usage, err) }
 func errorLine(ctx context.Context, err error) string {
 	var cause interrupted
 	switch {
-	case err == nil, errors.Is(err, errWarned), errors.Is(err, errTold), errors.Is(err, syscall.EPIPE):
+	case err == nil, isAny(err, errWarned, errTold, errReaderGone):
 		return ""
 	case errors.As(context.Cause(ctx), &cause):
 		return cause.Error() + ": stopped and cleaned up; nothing half-made is visible, run it again"

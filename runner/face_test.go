@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,6 +99,23 @@ func TestErrorsHaveTheExitCodeOfWhatTheyAre(t *testing.T) {
 		if got := codeOf(c.err); got != c.want {
 			t.Errorf("%v: %v, want %v", c.err, got, c.want)
 		}
+	}
+}
+
+func TestOnlyABrokenPipeOfOurOwnOutputIsSilent(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = output{w}.Write([]byte("x"))
+	if line := errorLine(t.Context(), err); err == nil || line != "" {
+		t.Errorf("our output: %v told as %q", err, line)
+	}
+	if line := errorLine(t.Context(), fmt.Errorf("send to the store: %w", syscall.EPIPE)); line == "" {
+		t.Error("the store's broken pipe is not told")
 	}
 }
 

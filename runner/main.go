@@ -26,15 +26,16 @@ var version = ""
 // room below the promised 128 MiB for stacks and code, which it does not count.
 const memoryLimit = 96 << 20
 
-func main() { os.Exit(int(Main())) }
+func main() { os.Exit(int(invoke())) }
 
-// Main runs the program with the process's own arguments, streams and signals.
-func Main() exitcode.Code {
+// invoke runs the program with the process's own arguments, streams and signals.
+func invoke() exitcode.Code {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
 	// Without this a reader that goes away kills us before leases are given back.
-	signal.Ignore(syscall.SIGPIPE)
+	// Ignoring the signal would be inherited by pg_dump; a channel is not.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := untilSignal(context.Background(), os.Stderr)
 	defer stop()
 	return run(ctx, streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}, os.Args[1:])
@@ -46,14 +47,30 @@ type streams struct {
 	out, err io.Writer
 }
 
+// errReaderGone: whoever read our standard output went away, as head(1) does.
+var errReaderGone = errors.New("the reader of the output went away")
+
+// output is standard output. A broken pipe there is nothing to talk about; one of
+// a connection to a server is, so they are told apart here.
+type output struct{ w io.Writer }
+
+func (o output) Write(b []byte) (int, error) {
+	n, err := o.w.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		err = fmt.Errorf("%w: %w", errReaderGone, err)
+	}
+	return n, err
+}
+
 // run is one invocation: it executes the command line, prints the error if there
 // is one, and returns the exit code.
 func run(ctx context.Context, s streams, args []string) exitcode.Code {
-	a := &app{streams: s, now: time.Now}
+	a := &app{streams: s, now: time.Now, outTerminal: isTerminal(s.out)}
+	a.out = output{s.out}
 	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(s.in)
-	root.SetOut(s.out)
+	root.SetOut(a.out)
 	root.SetErr(s.err)
 	err := root.ExecuteContext(ctx)
 	code := codeOf(err)

@@ -49,7 +49,6 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done with warnin
 		newHold(a), newRelease(a), newInit(a), newInstall(a), newDoctor(a), newKey(a), newVersion(a),
 	)
 	root.SetFlagErrorFunc(flagError)
-	root.CompletionOptions.DisableDescriptions = false
 	wrapArgs(root)
 	return root
 }

@@ -206,8 +206,8 @@ func TestTimeoutsOfTheRoleDoNotEndASlowBackup(t *testing.T) {
 	if d := result.Manifest.Durations["dumping"]; d < 1.5 {
 		t.Errorf("dumping took only %.1f s, which shows nothing", d)
 	}
-	if len(result.Manifest.Skipped) != 1 || !strings.Contains(result.Manifest.Skipped[0].What, "passwords") {
-		t.Errorf("%+v", result.Manifest.Skipped)
+	if len(result.Manifest.Skipped) != 0 || len(result.Warnings) != 0 {
+		t.Errorf("%+v, %v", result.Manifest.Skipped, result.Warnings)
 	}
 	wantNothing(t, r, 1)
 }

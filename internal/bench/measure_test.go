@@ -19,6 +19,7 @@ type sample struct {
 	wall time.Duration
 	cpu  time.Duration
 	rss  int64 // bytes, the largest process of the run
+	out  string
 }
 
 // row collects the runs of one way of doing a piece of work.
@@ -32,11 +33,11 @@ type row struct {
 func run(ctx context.Context, env []string, name string, args ...string) (sample, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(os.Environ(), env...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
 	begun := time.Now()
 	err := cmd.Run()
-	s := sample{wall: time.Since(begun)}
+	s := sample{wall: time.Since(begun), out: out.String()}
 	if cmd.ProcessState != nil {
 		s.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 		if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
@@ -44,7 +45,7 @@ func run(ctx context.Context, env []string, name string, args ...string) (sample
 		}
 	}
 	if err != nil {
-		return s, fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, out.String())
+		return s, fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, errs.String())
 	}
 	return s, nil
 }

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -15,37 +14,33 @@ import (
 )
 
 type model struct {
-	ID          types.String `tfsdk:"id"`
-	Name        types.String `tfsdk:"name"`
-	Repository  types.String `tfsdk:"repository"`
-	Environment types.String `tfsdk:"environment"`
-	Timezone    types.String `tfsdk:"timezone"`
-	Objectives  types.Object `tfsdk:"objectives"`
-	Retention   types.Object `tfsdk:"retention"`
-	Storage     types.Object `tfsdk:"storage"`
-	Revision    types.Int64  `tfsdk:"revision"`
-	Digest      types.String `tfsdk:"digest"`
+	ID          types.String  `tfsdk:"id"`
+	Name        types.String  `tfsdk:"name"`
+	Repository  types.String  `tfsdk:"repository"`
+	Environment types.String  `tfsdk:"environment"`
+	Timezone    types.String  `tfsdk:"timezone"`
+	Objectives  types.Object  `tfsdk:"objectives"`
+	Retention   types.Dynamic `tfsdk:"retention"`
+	Storage     types.Object  `tfsdk:"storage"`
+	Revision    types.Int64   `tfsdk:"revision"`
+	Digest      types.String  `tfsdk:"digest"`
 }
 
-// setting is one length of time or count of a document and where it stands in
-// the configuration. Reading and writing both go through this one table.
+// setting is one length of time of a document and where it stands in the
+// configuration. Reading and writing both go through this one table.
 type setting struct {
 	object *types.Object
 	block  string
 	name   string
-	count  *int
 	span   *duration.Duration
 }
 
 func settings(m *model, d *policy.Document) []setting {
-	list := []setting{
+	return []setting{
 		{object: &m.Objectives, block: "objectives", name: "rpo", span: &d.Objectives.RPO},
 		{object: &m.Objectives, block: "objectives", name: "rto", span: &d.Objectives.RTO},
+		{object: &m.Storage, block: "storage", name: "expire_after", span: &d.Storage.ExpireAfter},
 	}
-	for _, f := range d.Retention.Fields() {
-		list = append(list, setting{object: &m.Retention, block: "retention", name: f.Name, count: f.Count, span: f.Span})
-	}
-	return append(list, setting{object: &m.Storage, block: "storage", name: "expire_after", span: &d.Storage.ExpireAfter})
 }
 
 // document builds the policy document. known is false while a value is not known
@@ -57,28 +52,28 @@ func (m model) document() (d policy.Document, known bool, diags diag.Diagnostics
 		if s.object.IsNull() {
 			continue
 		}
-		value, ok := s.object.Attributes()[s.name]
+		value, ok := s.object.Attributes()[s.name].(types.String)
 		if !ok || value.IsUnknown() { // a block that is not known yet has no attributes
 			known = false
 			continue
 		}
-		switch v := value.(type) {
-		case types.Int64:
-			*s.count = int(v.ValueInt64())
-		case types.String:
-			if v.IsNull() {
-				continue
-			}
-			parsed, err := duration.Parse(v.ValueString())
-			if err != nil {
-				at := path.Root(s.block).AtName(s.name)
-				diags.AddAttributeError(at, "Invalid value for "+at.String(), valid.Sentence(err))
-				continue
-			}
-			*s.span = parsed
+		if value.IsNull() {
+			continue
 		}
+		parsed, err := duration.Parse(value.ValueString())
+		if err != nil {
+			at := path.Root(s.block).AtName(s.name)
+			diags.AddAttributeError(at, "Invalid value for "+at.String(), valid.Sentence(err))
+			continue
+		}
+		*s.span = parsed
 	}
-	return d, known, diags
+	keep, rulesKnown, errs := readRules(m.Retention)
+	d.Retention = keep
+	for _, err := range errs {
+		diags.AddAttributeError(path.Root("retention"), "Invalid rule in retention", valid.Sentence(err))
+	}
+	return d, known && rulesKnown, diags
 }
 
 // take puts a document into the model. What means the same as the model says
@@ -99,54 +94,30 @@ func (m *model) take(ctx context.Context, d policy.Document) (diags diag.Diagnos
 	for _, s := range settings(m, &d) {
 		diags.Append(s.take(ctx)...)
 	}
+	if before, known, errs := readRules(m.Retention); !known || len(errs) > 0 || m.Retention.IsNull() || !sameRules(before, d.Retention) {
+		m.Retention = writeRules(d.Retention)
+	}
 	return diags
 }
 
 func (s setting) take(ctx context.Context) (diags diag.Diagnostics) {
 	attributes := s.object.Attributes()
 	if s.object.IsNull() {
-		if s.isZero() {
+		if s.span.IsZero() {
 			return nil
 		}
 		attributes = map[string]attr.Value{}
-		for name, t := range s.object.AttributeTypes(ctx) {
-			null, err := t.ValueFromTerraform(ctx, nullOf(ctx, t))
-			if err != nil {
-				diags.AddError("Reading "+s.block, err.Error())
-				return diags
-			}
-			attributes[name] = null
+		for name := range s.object.AttributeTypes(ctx) {
+			attributes[name] = types.StringNull()
 		}
 	}
-	switch old := attributes[s.name].(type) {
-	case types.Int64:
-		if int64(*s.count) != old.ValueInt64() {
-			attributes[s.name] = types.Int64Value(int64(*s.count))
-			if *s.count == 0 {
-				attributes[s.name] = types.Int64Null()
-			}
+	old, _ := attributes[s.name].(types.String)
+	if before, err := duration.Parse(old.ValueString()); old.IsNull() || err != nil || !before.Equal(*s.span) {
+		attributes[s.name] = types.StringNull()
+		if !s.span.IsZero() {
+			attributes[s.name] = types.StringValue(s.span.String())
 		}
-	case types.String:
-		before, err := duration.Parse(old.ValueString())
-		if old.IsNull() || err != nil || !before.Equal(*s.span) {
-			attributes[s.name] = types.StringNull()
-			if !s.span.IsZero() {
-				attributes[s.name] = types.StringValue(s.span.String())
-			}
-		}
-	default:
-		diags.AddError("Reading "+s.block, fmt.Sprintf("%s has the unexpected type %T.", s.name, old))
-		return diags
 	}
-	object, more := types.ObjectValue(s.object.AttributeTypes(ctx), attributes)
-	diags.Append(more...)
-	*s.object = object
+	*s.object, diags = types.ObjectValue(s.object.AttributeTypes(ctx), attributes)
 	return diags
-}
-
-func (s setting) isZero() bool {
-	if s.count != nil {
-		return *s.count == 0
-	}
-	return s.span.IsZero()
 }

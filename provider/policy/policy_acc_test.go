@@ -87,6 +87,7 @@ func TestAccPolicy_everyChangeIsOneRevisionAndNoChangeIsNone(t *testing.T) {
 		// Off and not given are the same, and stay as they were written.
 		resource.TestStep{Config: prod(dir, "objectives = {}\n retention = { keep_daily = 14, keep_last = 0 }"), ConfigStateChecks: revision(4)},
 		resource.TestStep{Config: prod(dir, "objectives = {}\n retention = { keep_daily = 14, keep_last = 0 }"), ConfigPlanChecks: emptyPlan()},
+		resource.TestStep{Config: prod(dir, "retention = tomap({ keep_daily = \"14\", keep_weekly = null })"), ConfigStateChecks: revision(4)},
 	)
 }
 
@@ -171,6 +172,10 @@ func TestAccPolicy_mistakesAreFoundAtPlanAtTheirAttribute(t *testing.T) {
 		"for ever and not": {"retention = { keep_yearly = -1 }\n storage = { expire_after = \"30d\" }", "keeps for ever what expire_after"},
 		"no duration":      {"objectives = {\n rpo = \"1 dya\"\n }\n retention = { keep_last = 1 }", "objectives.rpo"},
 		"time zone":        {"timezone = \"Berlin\"\n retention = { keep_last = 1 }", `did you mean "Europe/Berlin"?`},
+		"mistyped rule":    {`retention = { keep_last = 3, keep_dialy = 30 }`, `"keep_dialy" is not a rule; did you mean "keep_daily"?`},
+		"span as a number": {`retention = { keep_within = 14 }`, "give a length of time in quotes"},
+		"half a day":       {`retention = { keep_daily = 1.5 }`, "give a whole number"},
+		"not an object":    {`retention = "30d"`, "give an object of rules"},
 		"repository":       {"retention = { keep_last = 1 }\n }\n resource \"pgbackup_policy\" \"x\" {\n name = \"x\"\n retention = { keep_last = 1 }\n repository = \"/var/backups\"", "write it as file:///var/backups"},
 		"name":             {"retention = { keep_last = 1 }\n }\n resource \"pgbackup_policy\" \"x\" {\n name = \"No Name\"\n retention = { keep_last = 1 }\n repository = \"file:///x\"", "only lower-case letters"},
 	} {

@@ -58,20 +58,26 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 		}
 		resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("id"), id.String())...)
 	}
+	var state model
+	if !req.State.Raw.IsNull() {
+		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	}
 	d, known, diags := m.document()
 	resp.Diagnostics.Append(diags...)
 	if !known || resp.Diagnostics.HasError() {
 		return
 	}
+	before, _, diags := state.document()
+	if !req.State.Raw.IsNull() && !diags.HasError() && sameRules(before.Retention, d.Retention) {
+		// Another spelling of the same rules is no change.
+		d.Retention = before.Retention
+		resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("retention"), state.Retention)...)
+	}
 	resp.Diagnostics.Append(faults(d)...)
 	digest, revision := types.StringValue(d.Digest()), types.Int64Unknown()
-	if !req.State.Raw.IsNull() && len(resp.RequiresReplace) == 0 {
-		var state model
-		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
-		if before, _, diags := state.document(); !diags.HasError() && len(policy.Diff(before, d)) == 0 {
-			// Only the way to the repository changes, or a spelling.
-			digest, revision = state.Digest, state.Revision
-		}
+	if !req.State.Raw.IsNull() && !diags.HasError() && len(policy.Diff(before, d)) == 0 {
+		// Only the way to the repository changes, or a spelling.
+		digest, revision = state.Digest, state.Revision
 	}
 	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("digest"), digest)...)
 	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("revision"), revision)...)

@@ -7,8 +7,8 @@ package policy
 
 import (
 	"context"
+	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
@@ -59,11 +59,10 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 					"rto": span("How long a restore may take at most, such as `4h`."),
 				},
 			},
-			"retention": schema.SingleNestedAttribute{
+			"retention": schema.DynamicAttribute{
 				Required: true,
-				MarkdownDescription: "Which recovery points are kept, for each source and kind. A point stays when any of the rules keeps it; at least one rule is given. " +
-					"The newest verified point is kept always, and so is what is held. The rules are those of restic's `forget`.",
-				Attributes: retentionAttributes(),
+				MarkdownDescription: "Which recovery points are kept, for each source and kind, as an object of rules such as `{ keep_daily = 30, keep_weekly = 12 }`. A point stays when any of the rules keeps it; at least one rule is given. " +
+					"The newest verified point is kept always, and so is what is held. A name that is no rule is an error. The rules are those of restic's `forget`:\n\n" + ruleList(),
 			},
 			"storage": schema.SingleNestedAttribute{
 				Optional:            true,
@@ -96,29 +95,23 @@ func span(description string) schema.StringAttribute {
 }
 
 // examples of the rules, for the documentation.
-var examples = map[string]string{"keep_last": "3", "keep_hourly": "24", "keep_daily": "30", "keep_weekly": "12", "keep_monthly": "12", "keep_yearly": "7", "wal": "7d"}
+var examples = map[string]string{"keep_last": "3", "keep_hourly": "24", "keep_daily": "30", "keep_weekly": "12", "keep_monthly": "12", "keep_yearly": "7", "wal": `"7d"`}
 
-// retentionAttributes are made from the one table of rules, so that a rule
-// cannot be missing here.
-func retentionAttributes() map[string]schema.Attribute {
-	attributes := map[string]schema.Attribute{}
+// ruleList is made from the one table of rules, so that none can be missing.
+func ruleList() string {
 	var keep retention.Keep
+	var lines []string
 	for _, f := range keep.Fields() {
-		example := examples[f.Name]
-		if f.Count != nil {
-			attributes[f.Name] = schema.Int64Attribute{
-				Optional:            true,
-				MarkdownDescription: sentence(f.Help) + " `-1` is without limit. For example `" + example + "`. Defaults to 0: the rule is off.",
-				Validators:          []validator.Int64{int64validator.AtMost(1_000_000)},
+		example, unit := examples[f.Name], "`-1` is without limit."
+		if f.Span != nil {
+			unit = "A length of time."
+			if example == "" {
+				example = `"14d"`
 			}
-			continue
 		}
-		if example == "" {
-			example = "14d"
-		}
-		attributes[f.Name] = span(sentence(f.Help) + " A length of time such as `" + example + "`. Defaults to none: the rule is off.")
+		lines = append(lines, "    - `"+f.Name+"`: "+sentence(f.Help)+" "+unit+" For example `"+f.Name+" = "+example+"`. Off by default.")
 	}
-	return attributes
+	return strings.Join(lines, "\n")
 }
 
 // sentence makes one of a line of help.

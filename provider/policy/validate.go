@@ -4,11 +4,9 @@ import (
 	"context"
 	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
-	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
@@ -23,10 +21,10 @@ func (r *Resource) ValidateConfig(ctx context.Context, req resource.ValidateConf
 		return
 	}
 	d, known, diags := m.document()
-	if diags.HasError() || !known {
-		return // each attribute's own validator says it
+	resp.Diagnostics.Append(diags...)
+	if known && !diags.HasError() {
+		resp.Diagnostics.Append(faults(d)...)
 	}
-	resp.Diagnostics.Append(faults(d)...)
 }
 
 // faults are the errors of a document's rules, each at its attribute.
@@ -62,8 +60,4 @@ func split(err error) []error {
 		all = append(all, split(e)...)
 	}
 	return all
-}
-
-func nullOf(ctx context.Context, t attr.Type) tftypes.Value {
-	return tftypes.NewValue(t.TerraformType(ctx), nil)
 }

@@ -150,7 +150,7 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 	m.describe(d)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	if d.timer != "" && (!m.SystemdTimer.Equal(state.SystemdTimer) || !m.SystemdService.Equal(state.SystemdService) || d.timer != old.timer) {
-		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_schedule (%s) changes once systemd was told: systemctl daemon-reload && systemctl reenable --now %s.timer", m.Name.ValueString(), d.rendered.Name),
+		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_schedule (%s) changes once systemd was told: systemctl daemon-reload && systemctl restart %s.timer", m.Name.ValueString(), d.rendered.Name),
 			"The units were written to "+filepath.Dir(d.timer)+". Terraform does not start them.")
 	}
 }
