@@ -42,6 +42,12 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	fmt.Println("committed")
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	fmt.Println(string(status)) // VmHWM is the most memory it ever had
 }
 
 // takeOne is the backup of the process that is killed.
@@ -122,8 +128,12 @@ func siege(t *testing.T, pg *testenv.PostgresServer, r place, env []string, n in
 			after = max(life-time.Duration(mathrand.Int64N(int64(life/4))), time.Millisecond)
 		}
 		v := attack(t, env, after)
-		if v.committed {
+		switch {
+		case v.committed:
 			said++
+			life -= life / 20
+		case i%4 == 3: // others use the machine too: follow the moment of the commit
+			life += life / 20
 		}
 		var exit *exec.ExitError
 		switch {
@@ -204,4 +214,31 @@ func TestBackupsToS3KilledAtAnyMomentLeaveNothingListedThatDoesNotRestore(t *tes
 	server := testenv.S3(t)
 	r := create(t, bucket(t, server, server.Endpoint, 0))
 	siege(t, pg, r, append(server.Env(), runBucket+"="+server.Bucket, runEndpoint+"="+server.Endpoint), 50)
+}
+
+func TestTheSizeOfTheDatabaseDoesNotShowInTheMemory(t *testing.T) {
+	t.Parallel()
+	pg := testenv.Postgres(t)
+	database(t, pg, "app", 100)
+	// A row much larger than a chunk.
+	pg.Exec(t, "app", "CREATE TABLE huge (b bytea)", "INSERT INTO huge SELECT decode(repeat(md5(i::text), 4000000), 'hex') FROM generate_series(1, 2) i")
+	path := t.TempDir()
+	r := inDir(t, path)
+	v := attack(t, []string{runDir + "=" + path, runTarget + "=" + pg.URL("app")}, 0)
+	if v.err != nil {
+		t.Fatalf("%v: %s", v.err, v.output)
+	}
+	var peak int
+	for line := range strings.Lines(v.output) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			if _, err := fmt.Sscan(rest, &peak); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Logf("at most %d MiB", peak>>10)
+	if peak == 0 || peak>>10 > 128 {
+		t.Errorf("the backup took up to %d MiB", peak>>10)
+	}
+	wantNothing(t, r, 1)
 }

@@ -40,6 +40,9 @@ func (r *run) examineDatabase(ctx context.Context) (bool, error) {
 	}
 	defer closeSoon(conn)
 	if err := postgres.DatabaseEmpty(ctx, conn); err != nil {
+		if what := unfinished(ctx, conn); what != "" {
+			return true, fmt.Errorf("%w: it is what is left of a restore that did not end (%s); drop it and try again", err, what)
+		}
 		return true, fmt.Errorf("%w; name a database that does not exist yet, or drop this one", err)
 	}
 	return true, nil
@@ -75,8 +78,38 @@ func (r *run) prepareDatabase(ctx context.Context) error {
 		return err
 	}
 	r.result.Created = true
+	if err := r.comment(ctx, quoteLiteral(unfinishedMark+r.Ref.String())); err != nil {
+		r.Log.Warn("the new database could not be marked as unfinished", "database", r.Target.Database, "error", err)
+	}
 	return nil
 }
+
+// unfinishedMark begins the comment on a database that is being restored:
+// whoever finds one after this program or its machine died knows what it is.
+const unfinishedMark = "pgbackup: not complete, being restored from "
+
+// comment puts one on the target database; literal is SQL.
+func (r *run) comment(ctx context.Context, literal string) error {
+	conn, err := r.maintenance(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeSoon(conn)
+	_, err = conn.Exec(ctx, "COMMENT ON DATABASE "+pgx.Identifier{r.Target.Database}.Sanitize()+" IS "+literal)
+	return err
+}
+
+// unfinished is the mark of a database that a restore left half-done, or "".
+func unfinished(ctx context.Context, conn *pgx.Conn) string {
+	var comment string
+	err := conn.QueryRow(ctx, "SELECT coalesce(pg_catalog.shobj_description(oid, 'pg_database'), '') FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()").Scan(&comment)
+	if err != nil || !strings.HasPrefix(comment, unfinishedMark) {
+		return "" // only makes the message better
+	}
+	return comment
+}
+
+func quoteLiteral(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 // checkServer looks for the extensions and tablespaces that the archive names.
 // An extension can not be done without; a tablespace can, and on the machine

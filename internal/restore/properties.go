@@ -69,6 +69,11 @@ func (r *run) propertyStatements() []string {
 // then, so what can not be set is a warning.
 func (r *run) setProperties(ctx context.Context) error {
 	all := r.propertyStatements()
+	if r.result.Created {
+		if err := r.comment(ctx, "NULL"); err != nil { // complete from here on
+			return err
+		}
+	}
 	if len(all) == 0 {
 		return nil
 	}

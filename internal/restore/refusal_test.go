@@ -280,9 +280,10 @@ func TestAServerThatDiesFailsTheRestoreWithTheReason(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = restore.Run(context.Background(), o)
-	if err == nil || !errors.Is(err, restore.ErrNotEmpty) {
+	if !errors.Is(err, restore.ErrNotEmpty) {
 		t.Errorf("%v", err)
 	}
+	wantError(t, err, "a restore that did not end", ref.ID, "drop it and try again")
 }
 
 func TestDataThatTheDatabaseRefusesIsTheError(t *testing.T) {
