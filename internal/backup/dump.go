@@ -58,7 +58,7 @@ func (r *run) fanOut(ctx context.Context, fail context.CancelCauseFunc, dump *po
 	if err != nil {
 		dump.Kill()
 		dump.Stdout.Close()
-		dump.Wait()
+		_ = dump.Wait() // it was killed
 		return nil, err
 	}
 	f := &fanout{

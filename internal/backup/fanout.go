@@ -60,7 +60,7 @@ func (f *fanout) run() ([]repo.Chunk, error) {
 		f.stream.Fail(context.Cause(f.ctx))
 		f.dump.Kill()
 		f.dump.Stdout.Close()
-		f.dump.Wait()
+		_ = f.dump.Wait() // the cause is known
 	}
 	chunks, err := f.stream.Close()
 	if cause := context.Cause(f.ctx); cause != nil {

@@ -36,7 +36,7 @@ func slowS3(t *testing.T, kbPerSecond int64) (place, *testenv.FaultyProxy, *test
 	t.Helper()
 	server := testenv.S3(t)
 	proxy := testenv.Faulty(t, strings.TrimPrefix(server.Endpoint, "http://"))
-	r := create(t, bucket(t, server, "http://"+proxy.Addr(), 30*time.Second))
+	r := create(t, bucket(t, server, "http://"+proxy.Addr(), 6*time.Second))
 	if kbPerSecond > 0 {
 		proxy.Bandwidth(kbPerSecond)
 	}
@@ -46,7 +46,7 @@ func slowS3(t *testing.T, kbPerSecond int64) (place, *testenv.FaultyProxy, *test
 func TestWhoeverKillsAChildOfTheBackupFailsItAndNothingIsListed(t *testing.T) {
 	// Not parallel: it looks for its children by name.
 	pg := testenv.Postgres(t)
-	database(t, pg, "app", 40)
+	database(t, pg, "app", 70)
 	r := inDir(t, t.TempDir())
 	for _, child := range []string{"pg_dump", "pg_restore"} {
 		for _, at := range []int64{1, 12 << 20, 34 << 20} {
@@ -219,7 +219,7 @@ func TestAStoreThatStallsEndsTheBackupWithinTheStallTimeout(t *testing.T) {
 	}
 	wantError(t, err, "no progress for 2s", "stall_timeout")
 	t.Logf("took %s: %v", took, err)
-	if took > 75*time.Second { // stall, then clean-up that hangs too: upload 30 s, data 15 s, lease 15 s
+	if took > 45*time.Second { // stall, then clean-up that hangs too: upload, data 15 s, lease 15 s
 		t.Errorf("it took %s", took)
 	}
 	wantQuiet(t, pg)

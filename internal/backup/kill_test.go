@@ -122,8 +122,12 @@ func siege(t *testing.T, pg *testenv.PostgresServer, r place, env []string, n in
 		life += v.took / 3
 	}
 	said, killed := 3, 0
-	for i := range n {
-		after := max(time.Duration(float64(life)*(float64(i)+0.5)/float64(n)), time.Millisecond)
+	tried := 0
+	for i := 0; killed < n; i++ {
+		if tried++; tried > 3*n {
+			t.Fatalf("only %d of %d backups were killed in time", killed, tried)
+		}
+		after := max(time.Duration(float64(life)*(float64(i%n)+0.5)/float64(n)), time.Millisecond)
 		if i%4 == 3 {
 			after = max(life-time.Duration(mathrand.Int64N(int64(life/4))), time.Millisecond)
 		}
@@ -148,10 +152,7 @@ func siege(t *testing.T, pg *testenv.PostgresServer, r place, env []string, n in
 	if points < said {
 		t.Errorf("%d backups said that they were committed, %d are listed", said, points)
 	}
-	t.Logf("a backup takes %s; of %d, %d were killed, %d points are listed", life, n, killed, points)
-	if killed < n/2 {
-		t.Errorf("only %d of %d were killed in time", killed, n)
-	}
+	t.Logf("a backup takes %s; of %d, %d were killed, %d points are listed", life, tried, killed, points)
 
 	// A kill in the middle, and at once the next one.
 	attack(t, env, life/2)

@@ -22,7 +22,7 @@ func Plan(ctx context.Context, o Options) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	defer snapshot.Release()
+	defer snapshot.Release() //nolint:errcheck // it is released, and looked at, below
 	p := Preview{
 		Source: o.Source, Database: o.Target.Database, Server: snapshot.Server.Version, Tool: "pg_dump " + found.tools.Version,
 		Tables: snapshot.Tables, TableCount: len(snapshot.Tables), DatabaseBytes: snapshot.Server.DatabaseBytes,

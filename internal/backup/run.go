@@ -98,7 +98,7 @@ func inspect(ctx context.Context, o Options) (found inspected, err error) {
 	if err != nil {
 		return found, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it only read
+	defer conn.Close(context.WithoutCancel(ctx))
 	major, err := postgres.ServerMajor(conn)
 	if err != nil {
 		return found, err
@@ -152,7 +152,7 @@ func (r *run) take(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = r.fill(ctx, start)
+	err = r.fill(ctx)
 	if err == nil {
 		return nil
 	}
@@ -169,7 +169,7 @@ func (r *run) take(ctx context.Context) error {
 }
 
 // fill stores everything and commits it.
-func (r *run) fill(ctx context.Context, start time.Time) error {
+func (r *run) fill(ctx context.Context) error {
 	dumped, err := r.dump(ctx)
 	if err != nil {
 		return err
@@ -177,7 +177,7 @@ func (r *run) fill(ctx context.Context, start time.Time) error {
 	if err := r.timed("globals", func() error { return r.globals(ctx) }); err != nil {
 		return err
 	}
-	manifest, err := r.describe(ctx, start, dumped)
+	manifest, err := r.describe(ctx, dumped)
 	if err != nil {
 		return err
 	}
@@ -219,7 +219,7 @@ func (r *run) globals(ctx context.Context) error {
 }
 
 // describe stores the table list and the index, and makes the manifest.
-func (r *run) describe(ctx context.Context, start time.Time, d *dumped) (*repo.Manifest, error) {
+func (r *run) describe(ctx context.Context, d *dumped) (*repo.Manifest, error) {
 	index, err := json.Marshal(d.index)
 	if err != nil {
 		return nil, err

@@ -42,7 +42,9 @@ func StartDump(ctx context.Context, tools Tools, t Target, sel Selection, o Snap
 				return s, p, nil
 			}
 		}
-		_ = s.Release() // nothing relied on its locks yet
+		if lost := s.Release(); lost != nil {
+			err = fmt.Errorf("%w: %w", lost, err) // then pg_dump only says that it knows no such snapshot
+		}
 		if !errors.Is(err, ErrLockTimeout) || attempt == o.Attempts || ctx.Err() != nil {
 			return nil, nil, fmt.Errorf("dump of %s: %w", t, err)
 		}

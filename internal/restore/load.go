@@ -3,7 +3,10 @@ package restore
 import (
 	"context"
 	"fmt"
+	"io"
 	"sort"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -11,38 +14,6 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
 )
-
-// defaultPiece is the least that is worth a loader of its own, in plain bytes.
-const defaultPiece = 64 << 20
-
-// piece is a range of one table's data for one loader.
-type piece struct {
-	entry    *pgarchive.Entry
-	from, to int64 // archive offsets; from is the entry's start for its first piece
-	first    bool
-}
-
-// pieces cuts the tables' data so that Jobs loaders end at about the same time:
-// a table larger than its share is loaded by several. Largest first.
-func (r *run) pieces() []piece {
-	entries := make(map[int32]*pgarchive.Entry, len(r.toc.Entries))
-	for i := range r.toc.Entries {
-		entries[r.toc.Entries[i].DumpID] = &r.toc.Entries[i]
-	}
-	share := max(r.index.Size()/int64(4*r.Jobs), r.pieceSize)
-	var all []piece
-	for _, e := range r.index.Entries {
-		if r.records[int32(e.DumpID)].LargeObjects {
-			continue
-		}
-		n := int((e.To - e.From + share - 1) / share)
-		for i, part := range r.index.Split(e.From, e.To, n) {
-			all = append(all, piece{entry: entries[int32(e.DumpID)], from: part[0], to: part[1], first: i == 0})
-		}
-	}
-	sort.SliceStable(all, func(i, j int) bool { return all[i].to-all[i].from > all[j].to-all[j].from })
-	return all
-}
 
 // load copies all tables into the database, Jobs pieces at once, each on a
 // connection of its own.
@@ -54,26 +25,74 @@ func (r *run) load(ctx context.Context) error {
 }
 
 func (r *run) loadPiece(ctx context.Context, s *session, p piece) error {
-	body, err := r.point.Range(ctx, r.index, p.from, p.to)
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	body, err := r.point.Range(reading, r.index, p.from, p.to)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
-	if p.first {
-		if err := pgarchive.SkipDataHeader(body, r.toc.Header, p.entry.DumpID); err != nil {
-			return fmt.Errorf("table %s.%s: %w", p.entry.Namespace, p.entry.Tag, err)
+	for _, table := range p.tables {
+		part := io.LimitReader(body, table.to-table.from)
+		err := r.loadTable(ctx, stop, s, table, part)
+		if err == nil {
+			_, err = io.Copy(io.Discard, part)
+		}
+		if err != nil {
+			return fmt.Errorf("load table %s.%s: %w", table.entry.Namespace, table.entry.Tag, err)
 		}
 	}
-	// What the server says when its input fails is no news.
-	keeper := &errorKeeper{r: pgarchive.Deframe(body, r.toc.Header)}
-	_, err = postgres.CopyIn(ctx, s.conn, p.entry.CopyStmt, &counting{r: keeper, n: &r.Progress.Loaded})
-	if keeper.err != nil {
-		err = keeper.err
-	}
-	if err != nil {
-		return fmt.Errorf("load table %s.%s: %w", p.entry.Namespace, p.entry.Tag, err)
-	}
 	return nil
+}
+
+// loadTable copies one table; stop ends the reading of part.
+func (r *run) loadTable(ctx context.Context, stop func(), s *session, table span, part io.Reader) error {
+	if table.first {
+		if err := pgarchive.SkipDataHeader(part, r.toc.Header, table.entry.DumpID); err != nil {
+			return err
+		}
+	}
+	text := &guarded{r: &counting{r: pgarchive.Deframe(part, r.toc.Header), n: &r.Progress.Loaded}}
+	_, err := postgres.CopyIn(ctx, s.conn, table.entry.CopyStmt, text)
+	if err == nil {
+		return nil
+	}
+	if readErr := text.end(stop); readErr != nil {
+		return readErr // what the server says when its input fails is no news
+	}
+	return err
+}
+
+// guarded can be closed under somebody who still reads: a COPY that failed
+// returns while pgx may be waiting for its input in another goroutine.
+type guarded struct {
+	ended atomic.Bool
+	mu    sync.Mutex // of one Read
+	r     io.Reader
+	err   error // why reading failed, before it was ended
+}
+
+func (g *guarded) Read(b []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.ended.Load() {
+		return 0, io.ErrClosedPipe
+	}
+	n, err := g.r.Read(b)
+	if err != nil && err != io.EOF && !g.ended.Load() {
+		g.err = err
+	}
+	return n, err
+}
+
+// end interrupts a Read by stop, waits for it, and lets no other begin. It
+// returns why reading had failed before.
+func (g *guarded) end(stop func()) error {
+	g.ended.Store(true)
+	stop()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.err
 }
 
 // compare reads every table back and holds it against the backup's record.

@@ -73,6 +73,30 @@ func withDefaults(o Options) Options {
 	return o
 }
 
+func TestThousandsOfSmallTablesAreLoadedTogether(t *testing.T) {
+	t.Parallel()
+	const tables = 3000
+	pg := testenv.Postgres(t, testenv.PostgresOptions{Config: map[string]string{"max_locks_per_transaction": "200"}})
+	pg.CreateDatabase(t, "app")
+	pg.Exec(t, "app", fmt.Sprintf(`DO $$ BEGIN FOR i IN 1..%d LOOP
+  EXECUTE format('CREATE TABLE t%%s (a text)', i); EXECUTE format('INSERT INTO t%%s SELECT md5(%%s::text || g) FROM generate_series(1, 60) g', i, i);
+END LOOP; END $$`, tables))
+	o := taken(t, pg)
+	o.Jobs = 2
+	r, err := open(context.Background(), withDefaults(o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.pieces()); n < 4 || n > 20 {
+		t.Errorf("%d pieces", n)
+	}
+	got, err := Run(context.Background(), o)
+	if err != nil || got.Tables != tables || got.Rows != tables*60 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	t.Log(got.Durations)
+}
+
 func TestAChangedRowIsNamedByTheComparison(t *testing.T) {
 	t.Parallel()
 	pg := testenv.Postgres(t)

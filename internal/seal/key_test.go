@@ -59,7 +59,7 @@ func TestAKeyNeverPrintsItself(t *testing.T) {
 	t.Parallel()
 	k := NewKey()
 	secrets := []string{k.Encode(), hex.EncodeToString(k.bits()[:]), string(k.bits()[:]),
-		strings.Trim(fmt.Sprint(k.bits()[:8]), "[]"), fmt.Sprintf("%#v", k.bits()[:])[8:40]}
+		strings.Trim(fmt.Sprint(k.bits()[:8]), "[]"), fmt.Sprintf("%#v", k.bits()[:])[8:40]} //nolint:staticcheck // the very text a careless Printf would show
 	type hidden struct {
 		k Key
 		l Local
