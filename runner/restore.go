@@ -18,7 +18,7 @@ import (
 type restoreFlags struct {
 	to                                  string
 	jobs                                int
-	dryRun, noOwner, noPrivileges, glob bool
+	dryRun, noOwner, noPrivileges, glob, analyze bool
 }
 
 // laterRestoreFlags are known to the design and not to this version.
@@ -41,6 +41,7 @@ database is made if it does not exist, and refused if anything is in it.`,
 	set.BoolVar(&f.noOwner, "no-owner", false, "let everything belong to the role that restores")
 	set.BoolVar(&f.noPrivileges, "no-privileges", false, "do not restore GRANTs")
 	set.BoolVar(&f.glob, "globals", false, "first make the roles and tablespaces that the server lacks")
+	set.BoolVar(&f.analyze, "analyze", false, "gather the planner's statistics at the end, so that the first queries are fast")
 	return cmd
 }
 
@@ -69,7 +70,7 @@ func (a *app) restore(ctx context.Context, name string, f restoreFlags) error {
 	var progress restore.Progress
 	opts := restore.Options{
 		Repo: r, Ref: point.Ref, Target: target, Jobs: f.jobs,
-		NoOwner: f.noOwner, NoPrivileges: f.noPrivileges, Globals: f.glob, Log: a.log, Progress: &progress,
+		NoOwner: f.noOwner, NoPrivileges: f.noPrivileges, Globals: f.glob, Analyze: f.analyze, Log: a.log, Progress: &progress,
 	}
 	if f.dryRun {
 		return a.restorePlan(ctx, opts)

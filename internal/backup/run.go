@@ -146,8 +146,10 @@ func (r *run) timed(step string, f func() error) error {
 
 // take makes the point, or removes again what was stored of it.
 func (r *run) take(ctx context.Context) error {
-	start := time.Now()
-	var err error
+	start, err := r.begin(ctx)
+	if err != nil {
+		return err
+	}
 	r.point, err = r.Repo.NewPoint(r.Source, logical.Kind, start, repo.WriterOptions{VerifyStored: r.Verify == "stored"})
 	if err != nil {
 		return err
