@@ -24,8 +24,13 @@ const (
 	StreamGlobals = "globals" // pg_dumpall --globals-only, SQL
 )
 
-// maxRecord bounds one line of the tables stream in bytes.
-const maxRecord = 1 << 20
+const (
+	// maxRecord bounds one line of the tables stream in bytes.
+	maxRecord = 1 << 20
+	// maxRecords bounds the stream, and with it what a hostile one costs: half a
+	// million tables.
+	maxRecords = 500_000
+)
 
 // TableRecord is one line of the tables stream: the proof of the contents of one
 // data entry of the archive.
@@ -88,6 +93,9 @@ func ReadRecords(ctx context.Context, p *repo.Point) (map[int32]TableRecord, err
 		}
 		if _, twice := records[rec.DumpID]; twice {
 			return nil, fmt.Errorf("read the table list of %s: %w: entry %d stands twice", p.Ref(), repo.ErrDamaged, rec.DumpID)
+		}
+		if len(records) == maxRecords {
+			return nil, fmt.Errorf("read the table list of %s: %w: more than %d tables", p.Ref(), repo.ErrDamaged, maxRecords)
 		}
 		records[rec.DumpID] = rec
 	}

@@ -10,9 +10,9 @@ import (
 // StreamIndex is the name of the stream that holds a point's Index.
 const StreamIndex = "index"
 
-// maxIndex bounds an index in bytes: about 100,000 chunks (1.5 TB) and a
-// million entries.
-const maxIndex = 256 << 20
+// maxIndex bounds an index in bytes, and with it what a hostile one costs:
+// 400,000 chunks (3 TB) and as many entries.
+const maxIndex = 64 << 20
 
 // Index maps positions in a stream's plain bytes to the chunks that hold them,
 // and the entries of an archive to positions, so that one table can be read by
