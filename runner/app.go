@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mattn/go-isatty"
@@ -25,6 +26,9 @@ type app struct {
 	log    *slog.Logger
 	screen *observe.Screen // standard error, shared by log lines and progress
 	job    *job.Job        // nil without --job
+
+	ignoredDays sync.Once // tells once that BACKUP_RETENTION_DAYS is not used
+	keyMissed   []error   // why the references a repository suggests gave no key
 }
 
 // globalFlags are the flags every command has.

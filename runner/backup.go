@@ -30,7 +30,7 @@ func newBackup(a *app) *cobra.Command {
 repository is, read to its end by two readers on the way, and visible only when all of
 it is stored. Roles and tablespaces are stored beside it. Afterwards the source is
 rotated by its policy, if there is one.`,
-		Example: "  pgbackup-runner backup --job /etc/pgbackup/nightly.json\n  DATABASE_URL=postgres://… pgbackup-runner backup --repository s3://bucket/prefix --hold",
+		Example: "  pgbackup-runner backup --job /etc/pgbackup/nightly.job.json\n  DATABASE_URL=postgres://… pgbackup-runner backup --repository s3://bucket/prefix --hold",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.backup(cmd.Context(), f) },
 	}
 	set := cmd.Flags()

@@ -110,9 +110,9 @@ func (b *backupRun) take(ctx context.Context, d dump) error {
 		Tables: m.Totals.Tables, Rows: m.Totals.Rows, Verify: m.Verification, Skipped: nonNil(m.Skipped),
 	})
 	b.log.Info("backup is good", "point", m.Ref().String(), "stored", m.StoredSize(), "rows", m.Totals.Rows, "seconds", m.End.Sub(m.Start).Seconds())
-	b.say("Backed up %s as %s in %s: %s tables, %s rows, %s stored.",
-		m.Source, m.ID, took(m.End.Sub(m.Start)), count(m.Totals.Tables), count(m.Totals.Rows), size(m.StoredSize()))
-	if b.rotate {
+	b.say("Backed up %s as %s in %s: %s, %s, %s stored.",
+		m.Source, m.ID, took(m.End.Sub(m.Start)), plural(m.Totals.Tables, "table"), plural(m.Totals.Rows, "row"), size(m.StoredSize()))
+	if b.rotate && result.Doubt == "" {
 		b.rotateOwn(ctx, m.Source)
 	}
 	return nil
@@ -163,13 +163,24 @@ func (b *backupRun) finish(ctx context.Context, wanted int) error {
 		for i, f := range b.failed {
 			names[i] = f.Source
 		}
-		return exitcode.Errorf(exitcode.Failed, "%d of %d databases were not backed up: %s; the first error: %w", len(b.errs), wanted, strings.Join(names, ", "), b.errs[0])
+		return exitcode.Errorf(b.failureCode(), "%d of %d databases were not backed up: %s; the first error: %w", len(b.errs), wanted, strings.Join(names, ", "), b.errs[0])
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case len(b.warnings) > 0:
 		return errWarned
 	}
 	return nil
+}
+
+// failureCode is that of a lock when nothing worse happened than another run at
+// every database that failed: a scheduler may simply come again.
+func (b *backupRun) failureCode() exitcode.Code {
+	for _, err := range b.errs {
+		if !errors.Is(err, repo.ErrLocked) {
+			return exitcode.Failed
+		}
+	}
+	return exitcode.Locked
 }
 
 // plan says what a run would do.
@@ -196,8 +207,8 @@ func (b *backupRun) plan(ctx context.Context, dumps []dump) error {
 		if p.Sealed {
 			sealed = "encrypted"
 		}
-		b.say("Would back up %s: database %s (%s, %s tables) of PostgreSQL %s with %s to %s, %s.",
-			p.Source, p.Database, size(p.DatabaseBytes), count(int64(p.TableCount)), p.Server, p.Tool, p.Repository, sealed)
+		b.say("Would back up %s: database %s (%s, %s) of PostgreSQL %s with %s to %s, %s.",
+			p.Source, p.Database, size(p.DatabaseBytes), plural(int64(p.TableCount), "table"), p.Server, p.Tool, p.Repository, sealed)
 		for _, s := range p.Skipped {
 			b.say("  without %s: %s", s.What, s.Why)
 		}

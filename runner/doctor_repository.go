@@ -7,7 +7,6 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/secret"
 )
 
 // probePrefix is where the scratch object of the probe goes: leases live there
@@ -26,11 +25,10 @@ func (d *doctor) repository(ctx context.Context) {
 		d.add("repository", bad, "", "%v", err)
 		return
 	}
-	source := secret.KeySource(d.keyReference(), d.log)
-	r, err := repo.Open(ctx, store, repo.OpenOptions{Key: source, Log: d.log})
+	r, err := repo.Open(ctx, store, repo.OpenOptions{Key: d.keySource(), Log: d.log})
 	switch {
 	case errors.Is(err, repo.ErrNoRepository):
-		d.add("repository", bad, "pgbackup-runner init --repository "+at.String(), "%v", err)
+		d.add("repository", bad, initHint(ctx, store, err, at), "%v", err)
 		return
 	case err != nil:
 		d.add("repository", bad, "", "%v", err)
@@ -42,11 +40,23 @@ func (d *doctor) repository(ctx context.Context) {
 	case !r.Sealed():
 		d.add("key", good, "", "the repository is not encrypted")
 	case !r.HasKey():
-		d.add("key", bad, "give --key env:NAME or file:/path, or set "+envKey, "the repository is encrypted and its key was not found")
+		why := "no place for it is named"
+		if len(d.keyMissed) > 0 {
+			why = oneLine(errors.Join(d.keyMissed...).Error())
+		}
+		d.add("key", bad, "put it back, give --key env:NAME or file:/path, or set "+envKey, "the repository is encrypted and its key was not found: %s", why)
 	default:
 		d.add("key", good, "", "opens the repository")
 	}
 	d.policy(ctx, r)
+}
+
+// initHint is the command that makes a repository, where that is the right thing.
+func initHint(ctx context.Context, store objstore.Store, err error, at location.Location) string {
+	if errors.Is(notEmpty(ctx, store, err), errOrphans) {
+		return errOrphans.Error()
+	}
+	return "pgbackup-runner init --repository '" + at.String() + "'"
 }
 
 // store writes: readable is not enough.

@@ -42,6 +42,13 @@ func (a *app) mark(ctx context.Context, name, why, done string, write func(*repo
 	if err != nil {
 		return err
 	}
+	if done == "released" && !p.Held {
+		if a.flags.json {
+			return a.printJSON(map[string]any{"id": p.ID, "source": p.Source, "kind": p.Kind, "held": false})
+		}
+		a.say("%s of %s was not held.", p.ID, p.Source)
+		return nil
+	}
 	if err := write(r, ctx, p.Ref, repo.Mark{At: a.now(), By: by(), Why: why}); err != nil {
 		return err
 	}

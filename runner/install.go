@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/host"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 )
 
@@ -24,9 +26,10 @@ const (
 
 // installFlags of the command install.
 type installFlags struct {
-	with, folder, user, environment, cron, timezone string
-	delay                                           time.Duration
-	dryRun, noStart, remove                         bool
+	with, folder, user, environment, cron, timezone, delay string
+	dryRun, noStart, remove                                bool
+	// here: the files take effect on this machine as they are written.
+	here bool
 }
 
 func newInstall(a *app) *cobra.Command {
@@ -36,7 +39,7 @@ func newInstall(a *app) *cobra.Command {
 		Long: `Install what starts this program with a job file at the times of its schedule: a
 systemd service and timer, which are enabled, or a file in /etc/cron.d. The job file
 stays where it is. Run it again after the job was changed.`,
-		Example: "  pgbackup-runner install --job /etc/pgbackup/nightly.json\n  pgbackup-runner install --job /etc/pgbackup/nightly.json --with cron --dry-run",
+		Example: "  pgbackup-runner install --job /etc/pgbackup/nightly.job.json\n  pgbackup-runner install --job /etc/pgbackup/nightly.job.json --with cron --dry-run",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.install(cmd.Context(), f) },
 	}
 	set := cmd.Flags()
@@ -46,7 +49,7 @@ stays where it is. Run it again after the job was changed.`,
 	set.StringVar(&f.environment, "environment-file", "", "`FILE` with NAME=value lines for the job, such as PGPASSWORD")
 	set.StringVar(&f.cron, "cron", "", "`SCHEDULE` in five fields, instead of the job's")
 	set.StringVar(&f.timezone, "timezone", "", "time zone of --cron (default UTC)")
-	set.DurationVar(&f.delay, "randomized-delay", 0, "start up to this much later, to spread many hosts (systemd)")
+	set.StringVar(&f.delay, "randomized-delay", "", "start up to this `DURATION` later, to spread many hosts (systemd)")
 	set.BoolVar(&f.dryRun, "dry-run", false, "print the files and write nothing")
 	set.BoolVar(&f.noStart, "no-start", false, "write the files only, do not call systemctl")
 	set.BoolVar(&f.remove, "remove", false, "take away what was installed for the job")
@@ -67,6 +70,10 @@ func (a *app) install(ctx context.Context, f installFlags) error {
 		return usagef("--with %q: give systemd or cron", f.with)
 	}
 	standard := f.folder == ""
+	f.here = standard && !f.noStart
+	if err := f.check(); err != nil {
+		return err
+	}
 	if standard {
 		f.folder = map[string]string{"systemd": systemdFolder, "cron": cronFolder}[f.with]
 	}
@@ -78,6 +85,19 @@ func (a *app) install(ctx context.Context, f installFlags) error {
 	if err != nil {
 		return err
 	}
+	warnings := append(a.unsetVariables(f), a.otherDeployments(f, files)...)
+	a.warn(warnings...)
+	if err := a.carryOut(ctx, f, files); err != nil {
+		return err
+	}
+	if len(warnings) > 0 {
+		return errWarned
+	}
+	return nil
+}
+
+// carryOut writes the files, starts the timer and says what happens next.
+func (a *app) carryOut(ctx context.Context, f installFlags, files []host.File) error {
 	if f.dryRun {
 		return a.printFiles(files)
 	}
@@ -99,6 +119,8 @@ func (a *app) install(ctx context.Context, f installFlags) error {
 		a.say("Wrote %s", file.Path)
 	}
 	switch {
+	case f.with == "cron" && !f.here:
+		a.say("cron runs it once the file is in %s.", cronFolder)
 	case f.with == "cron":
 		a.say("cron runs it by itself from now on.")
 	case f.noStart:
@@ -111,7 +133,7 @@ func (a *app) install(ctx context.Context, f installFlags) error {
 
 // installFiles renders the job for this host.
 func (a *app) installFiles(f installFlags) ([]host.File, error) {
-	spec := host.Spec{Job: *a.job, User: f.user, EnvironmentFile: f.environment, RandomizedDelay: f.delay}
+	spec := host.Spec{Job: *a.job, User: f.user, EnvironmentFile: f.environment, ByRunner: true}
 	if f.cron != "" {
 		spec.Job.Schedule = &job.Schedule{Cron: f.cron, Timezone: f.timezone}
 	}
@@ -122,6 +144,9 @@ func (a *app) installFiles(f installFlags) ([]host.File, error) {
 		return nil, usage(err)
 	}
 	var err error
+	if spec.RandomizedDelay, err = limit("--randomized-delay", f.delay, duration.Duration{}); err != nil {
+		return nil, err
+	}
 	if spec.JobPath, err = filepath.Abs(a.flags.job); err != nil {
 		return nil, err
 	}
@@ -175,6 +200,10 @@ func (a *app) uninstall(ctx context.Context, f installFlags) error {
 	paths := []string{filepath.Join(f.folder, unit)}
 	if f.with == "systemd" {
 		paths = []string{filepath.Join(f.folder, unit+".timer"), filepath.Join(f.folder, unit+".service")}
+	}
+	paths = slices.DeleteFunc(paths, func(p string) bool { return !exists(p) })
+	if len(paths) == 0 {
+		return exitcode.Errorf(exitcode.NotFound, "job %q is not installed with %s in %s: there is nothing to remove", a.job.Name, f.with, f.folder)
 	}
 	if f.dryRun {
 		for _, p := range paths {

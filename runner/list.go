@@ -44,6 +44,11 @@ func (a *app) list(ctx context.Context, kind string) error {
 	if err != nil {
 		return err
 	}
+	if len(points) == 0 {
+		if err := a.checkSelection(ctx, r, kind); err != nil {
+			return err
+		}
+	}
 	if err := r.LoadManifests(ctx, points); err != nil {
 		return err
 	}
@@ -95,11 +100,7 @@ func listing(points []repo.Listed) any {
 
 func (a *app) listTable(r *repo.Repository, points []repo.Listed) error {
 	if len(points) == 0 {
-		of := ""
-		if a.flags.source != "" {
-			of = " of " + a.flags.source
-		}
-		a.say("No recovery points%s in %s yet. `pgbackup-runner backup` takes one.", of, r.URL())
+		a.say("No recovery points in %s yet. `pgbackup-runner backup` takes one.", r.URL())
 		return nil
 	}
 	now := a.now()

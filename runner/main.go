@@ -70,9 +70,8 @@ func run(ctx context.Context, s streams, args []string) exitcode.Code {
 	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(s.in)
-	root.SetOut(a.out)
 	root.SetErr(s.err)
-	err := root.ExecuteContext(ctx)
+	err := a.withKeyTrail(root.ExecuteContext(ctx))
 	code := codeOf(err)
 	if err != nil && errors.As(context.Cause(ctx), new(interrupted)) {
 		code = exitcode.Failed // whatever broke first when everything was stopped

@@ -22,6 +22,8 @@ type rules struct {
 	revision int    // of the policy in the repository, 0 for a file
 	// none says why nothing is to be rotated; "" when there are rules.
 	none string
+	// overrides are the keep flags that replace rules of the policy.
+	overrides []string
 }
 
 // policyName is the policy that --policy or the job names, "" for none.
@@ -36,7 +38,9 @@ func (a *app) policyName() string {
 }
 
 // rules finds the retention rules: the policy's, with the fields that keep flags
-// replace; without a policy the flags alone, or BACKUP_RETENTION_DAYS.
+// replace; without a policy the flags alone, or BACKUP_RETENTION_DAYS. A policy
+// that a flag or the job names beats the variable, unlike elsewhere: a variable
+// that strayed in must not delete what a reviewed policy keeps.
 func (a *app) rules(ctx context.Context, r *repo.Repository, keep *keepFlags) (rules, error) {
 	found, err := a.policyRules(ctx, r)
 	if err != nil {
@@ -45,7 +49,14 @@ func (a *app) rules(ctx context.Context, r *repo.Repository, keep *keepFlags) (r
 	if keep != nil && keep.given() {
 		keep.apply(&found.Keep)
 		found.none = ""
-	} else if days := os.Getenv(envRetentionDays); days != "" && found.name == "" {
+		if found.name != "" {
+			found.overrides = keep.texts()
+		}
+	} else if days := os.Getenv(envRetentionDays); days != "" && found.name != "" {
+		a.ignoredDays.Do(func() {
+			a.log.Warn(envRetentionDays+" is set and not used: the policy that is named says what to keep", "policy", found.name, "days", days)
+		})
+	} else if days != "" {
 		if found.KeepWithin, err = retentionDays(days); err != nil {
 			return found, err
 		}
@@ -132,6 +143,17 @@ func (k *keepFlags) given() bool {
 		}
 	}
 	return false
+}
+
+// texts are the given flags as they may be typed.
+func (k *keepFlags) texts() []string {
+	var list []string
+	for _, f := range k.keep.Fields() {
+		if name := keepFlag(f); k.flags.Changed(name) {
+			list = append(list, "--"+name+" "+f.Value())
+		}
+	}
+	return list
 }
 
 // apply replaces the rules that were given as flags.

@@ -90,3 +90,11 @@ func nonNil[T any](list []T) []T {
 	}
 	return list
 }
+
+// plural writes a number of things: "1 table", "2 tables".
+func plural(n int64, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return count(n) + " " + thing
+}

@@ -16,8 +16,8 @@ import (
 
 // restoreFlags of the command restore.
 type restoreFlags struct {
-	to                                  string
-	jobs                                int
+	to                                           string
+	jobs                                         int
 	dryRun, noOwner, noPrivileges, glob, analyze bool
 }
 
@@ -31,7 +31,7 @@ func newRestore(a *app) *cobra.Command {
 		Long: `Restore a whole logical backup, with several workers that read their parts straight
 from the repository, and compare every table's rows and hash with the backup. The
 database is made if it does not exist, and refused if anything is in it.`,
-		Example: "  pgbackup-runner restore latest --job nightly.json --to-database app_restored\n  pgbackup-runner restore 20260301T020000Z-abcdefgh --to-database postgres://postgres@other.example.org/app",
+		Example: "  pgbackup-runner restore latest --job nightly.job.json --to-database app_restored\n  pgbackup-runner restore 20260301T020000Z-abcdefgh --to-database postgres://postgres@other.example.org/app",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.restore(cmd.Context(), args[0], f) },
 	}
 	set := cmd.Flags()
@@ -64,8 +64,10 @@ func (a *app) restore(ctx context.Context, name string, f restoreFlags) error {
 	if err != nil {
 		return reading(err)
 	}
+	var warnings []string
 	if point.Condemned {
-		a.warn(point.String() + " was found bad by a verification; it is restored because it was named")
+		warnings = append(warnings, point.String()+" was found bad by a verification; it is restored because it was named")
+		a.warn(warnings...)
 	}
 	var progress restore.Progress
 	opts := restore.Options{
@@ -73,7 +75,7 @@ func (a *app) restore(ctx context.Context, name string, f restoreFlags) error {
 		NoOwner: f.noOwner, NoPrivileges: f.noPrivileges, Globals: f.glob, Analyze: f.analyze, Log: a.log, Progress: &progress,
 	}
 	if f.dryRun {
-		return a.restorePlan(ctx, opts)
+		return a.restorePlan(ctx, opts, warnings)
 	}
 	begun := a.now()
 	stop := a.screen.Draw(func() observe.Status {
@@ -89,6 +91,7 @@ func (a *app) restore(ctx context.Context, name string, f restoreFlags) error {
 	if err != nil {
 		return restoreError(err)
 	}
+	result.Warnings = append(warnings, result.Warnings...)
 	return a.restored(result, a.now().Sub(begun))
 }
 
@@ -110,25 +113,31 @@ func (a *app) restored(result restore.Result, d time.Duration) error {
 			return err
 		}
 	}
-	a.say("Restored %s into database %s in %s: %s tables, %s rows, all equal to the backup.",
-		result.Ref.ID, result.Database, took(d), count(int64(result.Tables)), count(result.Rows))
+	a.say("Restored %s into database %s in %s: %s, %s, all equal to the backup.",
+		result.Ref.ID, result.Database, took(d), plural(int64(result.Tables), "table"), plural(result.Rows, "row"))
 	if len(result.Warnings) > 0 {
 		return errWarned
 	}
 	return nil
 }
 
-func (a *app) restorePlan(ctx context.Context, opts restore.Options) error {
+func (a *app) restorePlan(ctx context.Context, opts restore.Options, warnings []string) error {
 	steps, err := restore.Plan(ctx, opts)
 	if err != nil {
 		return restoreError(err)
 	}
 	if a.flags.json {
-		return a.printJSON(map[string]any{"id": opts.Ref.ID, "source": opts.Ref.Source, "database": opts.Target.Database, "steps": steps})
+		doc := map[string]any{"id": opts.Ref.ID, "source": opts.Ref.Source, "database": opts.Target.Database, "steps": steps, "warnings": nonNil(warnings)}
+		if err := a.printJSON(doc); err != nil {
+			return err
+		}
 	}
 	a.say("Restoring %s of %s would", opts.Ref.ID, opts.Ref.Source)
 	for i, s := range steps {
 		a.say("%2d. %s", i+1, s.What)
+	}
+	if len(warnings) > 0 {
+		return errWarned
 	}
 	return nil
 }

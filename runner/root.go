@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,14 +24,15 @@ restores. A job file written by the Terraform provider tells it all it needs; wi
 one, give --repository and --database.
 
 Flags beat environment variables (DATABASE_URL, BACKUP_BUCKET, BACKUP_REGION,
-BACKUP_ENCRYPTION_KEY, BACKUP_RETENTION_DAYS), which beat the job file.
+BACKUP_ENCRYPTION_KEY, BACKUP_RETENTION_DAYS), which beat the job file, except
+BACKUP_RETENTION_DAYS: it counts only where neither a flag nor the job names a policy.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done with warnings,
 4 not found, 5 somebody holds the lock, 6 a bad backup was found.`,
 		Example: `  pgbackup-runner init    --repository file:///var/backups/pg
   pgbackup-runner backup  --repository file:///var/backups/pg --database postgres://backup@db.example.org/app
-  pgbackup-runner list    --job /etc/pgbackup/nightly.json
-  pgbackup-runner restore latest --job /etc/pgbackup/nightly.json --to-database app_restored`,
+  pgbackup-runner list    --job /etc/pgbackup/nightly.job.json
+  pgbackup-runner restore latest --job /etc/pgbackup/nightly.job.json --to-database app_restored`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		DisableAutoGenTag: true,
@@ -49,8 +51,21 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done with warnin
 		newHold(a), newRelease(a), newInit(a), newInstall(a), newDoctor(a), newKey(a), newVersion(a),
 	)
 	root.SetFlagErrorFunc(flagError)
+	root.SetOut(a.out) // completion keeps the stream it finds
+	completion(root)
 	wrapArgs(root)
 	return root
+}
+
+// completion adds cobra's command now, so that its subcommands are treated like
+// ours: an unknown shell is wrong usage, not a page of help.
+func completion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			group(cmd)
+		}
+	}
 }
 
 // wrapArgs makes a wrong number of arguments a usage error.
@@ -70,6 +85,13 @@ func wrapArgs(cmd *cobra.Command) {
 
 // flagError names the flag that was probably meant.
 func flagError(cmd *cobra.Command, err error) error {
+	if invalid := (*pflag.InvalidValueError)(nil); errors.As(err, &invalid) && errors.As(err, new(*strconv.NumError)) {
+		want := "a whole number"
+		if invalid.GetFlag().Value.Type() == "bool" {
+			want = "true or false"
+		}
+		return usagef("%s: --%s %q: give %s", cmd.Name(), invalid.GetFlag().Name, invalid.GetValue(), want)
+	}
 	hint := ""
 	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
 		if cmd.Name() == "restore" && slices.Contains(laterRestoreFlags, unknown.GetSpecifiedName()) {

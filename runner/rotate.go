@@ -23,7 +23,7 @@ func newRotate(a *app) *cobra.Command {
 without a policy. Every decision comes with its reasons. The newest verified point of
 a source is never deleted, nor is a held one, nor anything of a source that has a
 manifest which can not be read.`,
-		Example: "  pgbackup-runner rotate --job nightly.json --dry-run\n  pgbackup-runner rotate --repository file:///var/backups/pg --keep-daily 14 --keep-weekly 8",
+		Example: "  pgbackup-runner rotate --job nightly.job.json --dry-run\n  pgbackup-runner rotate --repository file:///var/backups/pg --keep-daily 14 --keep-weekly 8",
 	}
 	keep := newKeepFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would be deleted and delete nothing")
@@ -54,10 +54,10 @@ func (a *app) rotate(ctx context.Context, keep *keepFlags, kind string, dryRun b
 		if err != nil {
 			return err
 		}
-		return a.rotated(out, true, nil)
+		return a.rotated(ctx, out, rotation{rules: found, filter: opts.Filter, repo: r, dryRun: true}, nil)
 	}
 	out, err := rotate.Run(ctx, opts)
-	return a.rotated(out, false, err)
+	return a.rotated(ctx, out, rotation{rules: found, filter: opts.Filter, repo: r}, err)
 }
 
 func (a *app) rotateOptions(r *repo.Repository, found rules) rotate.Options {
@@ -112,15 +112,28 @@ func (a *app) ownSources(ctx context.Context) (func(string) bool, error) {
 	}, nil
 }
 
+// rotation is what was asked for, to tell its outcome.
+type rotation struct {
+	rules  rules
+	filter repo.Filter
+	repo   *repo.Repository
+	dryRun bool
+}
+
 // rotated prints an outcome.
-func (a *app) rotated(out rotate.Outcome, dryRun bool, failed error) error {
+func (a *app) rotated(ctx context.Context, out rotate.Outcome, asked rotation, failed error) error {
+	if failed == nil && len(out.Keep)+len(out.Delete) == 0 {
+		if err := a.checkSelection(ctx, asked.repo, asked.filter.Kind); err != nil {
+			return err
+		}
+	}
 	a.warn(out.Warnings...)
 	if a.flags.json {
 		if err := a.printJSON(out); err != nil {
 			return errors.Join(failed, err)
 		}
 	} else if !a.flags.quiet {
-		if err := a.rotateTable(out, dryRun); err != nil {
+		if err := a.rotateTable(out, asked); err != nil {
 			return errors.Join(failed, err)
 		}
 	}
@@ -133,13 +146,13 @@ func (a *app) rotated(out rotate.Outcome, dryRun bool, failed error) error {
 	return nil
 }
 
-func (a *app) rotateTable(out rotate.Outcome, dryRun bool) error {
+func (a *app) rotateTable(out rotate.Outcome, asked rotation) error {
 	if len(out.Keep)+len(out.Delete) == 0 {
 		a.say("There are no recovery points to rotate.")
 		return nil
 	}
 	verb, did := "delete", "Deleted"
-	if dryRun {
+	if asked.dryRun {
 		did = "Would delete"
 	}
 	var rows [][]string
@@ -162,6 +175,9 @@ func (a *app) rotateTable(out rotate.Outcome, dryRun bool) error {
 		policy = fmt.Sprintf(" by policy %s", out.Policy)
 		if out.Revision > 0 {
 			policy += fmt.Sprintf(", revision %d", out.Revision)
+		}
+		if overrides := asked.rules.overrides; len(overrides) > 0 {
+			policy += ", overridden by " + strings.Join(overrides, " ")
 		}
 	}
 	a.say("%s %d of %d recovery points (%s)%s.", did, len(out.Delete), len(out.Keep)+len(out.Delete), size(bytes), policy)

@@ -53,7 +53,7 @@ func (s *scripts) run(dir string) {
 		Setup: s.setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "sampledb": s.sampledb, "sql": s.sql, "samedb": s.samedb, "s3": s.s3, "json": jsonValue,
-			"flip": flip, "lease": lease, "interrupt": s.interrupt, "twice": s.twice, "putpolicy": putPolicy, "pg_restore_into": s.pgRestoreInto,
+			"flip": flip, "lease": lease, "unlease": unlease, "interrupt": s.interrupt, "twice": s.twice, "putpolicy": putPolicy, "pg_restore_into": s.pgRestoreInto,
 			"unprivileged": unprivileged,
 		},
 		RequireUniqueNames: true,
@@ -78,6 +78,7 @@ func (s *scripts) setup(env *testscript.Env) error {
 	env.Setenv("HOSTPORT", s.pg.Addr())
 	env.Setenv("HOSTPART", fmt.Sprintf("%s-%d", s.pg.Host, s.pg.Port))
 	env.Setenv("USER", "tester")
+	env.Values[leases{}] = &[]*repo.Lease{}
 	// Names of databases are the server's; scripts run at the same time.
 	env.Setenv("DB", "db"+strconv.FormatInt(time.Now().UnixNano(), 36))
 	return nil
@@ -256,7 +257,21 @@ func lease(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	ts.Check(err)
+	held := ts.Value(leases{}).(*[]*repo.Lease)
+	*held = append(*held, l)
 	ts.Defer(func() { _ = l.Release() })
+}
+
+// leases is the key of the leases a script holds.
+type leases struct{}
+
+// unlease gives all leases back that the script took.
+func unlease(ts *testscript.TestScript, _ bool, _ []string) {
+	held := ts.Value(leases{}).(*[]*repo.Lease)
+	for _, l := range *held {
+		ts.Check(l.Release())
+	}
+	*held = nil
 }
 
 // putpolicy NAME DOCUMENT|retired writes a revision of a policy.

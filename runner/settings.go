@@ -11,6 +11,7 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/seal"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secret"
 )
 
@@ -74,6 +75,19 @@ func (a *app) keyReference() string {
 	return ""
 }
 
+// keySource finds the key, and keeps why it could not for withKeyTrail.
+func (a *app) keySource() func(context.Context, []string) (seal.Wrapper, error) {
+	return secret.KeySourceNoting(a.keyReference(), a.log, func(err error) { a.keyMissed = append(a.keyMissed, err) })
+}
+
+// withKeyTrail says where the key of an encrypted repository was looked for.
+func (a *app) withKeyTrail(err error) error {
+	if !errors.Is(err, repo.ErrNoKey) || len(a.keyMissed) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; the repository names its key, but: %w; put it back or give --key", err, errors.Join(a.keyMissed...))
+}
+
 // open opens the repository.
 func (a *app) open(ctx context.Context) (*repo.Repository, error) {
 	at, err := a.place()
@@ -88,9 +102,9 @@ func (a *app) open(ctx context.Context) (*repo.Repository, error) {
 	if err != nil {
 		return nil, withInitHint(err, at)
 	}
-	r, err := repo.Open(ctx, store, repo.OpenOptions{Key: secret.KeySource(a.keyReference(), a.log), Log: a.log})
+	r, err := repo.Open(ctx, store, repo.OpenOptions{Key: a.keySource(), Log: a.log})
 	if err != nil {
-		return nil, withInitHint(err, at)
+		return nil, withInitHint(notEmpty(ctx, store, err), at)
 	}
 	if second := os.Getenv(envSecondaryBucket); second != "" {
 		a.log.Info("a second copy is made by replication of the bucket, not by this program: "+envSecondaryBucket+" and "+envSecondaryRegion+" are not used", "bucket", second)
@@ -110,7 +124,13 @@ func (a *app) find(ctx context.Context, r *repo.Repository, name, kind string) (
 	if f.Source == "" && name == "latest" {
 		f.Source = a.jobSource()
 	}
-	return r.Find(ctx, name, f)
+	found, err := r.Find(ctx, name, f)
+	if errors.Is(err, repo.ErrNotFound) {
+		if empty := a.checkSelection(ctx, r, kind); empty != nil {
+			return found, empty
+		}
+	}
+	return found, err
 }
 
 // jobSource is the one source that the job makes, "" when there are several or
@@ -129,9 +149,32 @@ func (a *app) jobSource() string {
 	return ""
 }
 
+// errOrphans: a repository was at this place and lost its repository.json.
+var errOrphans = errors.New("a repository was there: restore that file from a version or a replica, and do not make a new one over it")
+
+// notEmpty notices what a repository leaves behind. A new one there would have
+// another id and another key.
+func notEmpty(ctx context.Context, store objstore.Store, err error) error {
+	if !errors.Is(err, repo.ErrNoRepository) {
+		return err
+	}
+	for _, prefix := range []string{"manifests/", "keys/", "points/"} {
+		for info, listErr := range store.List(ctx, prefix) {
+			if listErr != nil {
+				break // the error we have says more
+			}
+			return fmt.Errorf("%w; %s is still there, %w", err, info.Key, errOrphans)
+		}
+	}
+	return err
+}
+
 func withInitHint(err error, at location.Location) error {
+	if errors.Is(err, errOrphans) {
+		return err
+	}
 	if errors.Is(err, repo.ErrNoRepository) || at.IsDirectory() && errors.Is(err, objstore.ErrNoBucket) {
-		return fmt.Errorf("%w; `pgbackup-runner init --repository %s` makes a repository there", err, at)
+		return fmt.Errorf("%w; `pgbackup-runner init --repository '%s'` makes a repository there", err, at)
 	}
 	return err
 }

@@ -15,7 +15,7 @@ import (
 func newShow(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "show latest|ID", Short: "Show all that is known of one recovery point", Args: cobra.ExactArgs(1),
-		Long: "Show the manifest of a recovery point. ID may be shortened as long as it is clear; --json prints the manifest itself.",
+		Long: "Show the manifest of a recovery point. ID may be shortened as long as it is clear; --json prints the manifest itself, and why the point is held.",
 		RunE: func(cmd *cobra.Command, args []string) error { return a.show(cmd.Context(), args[0]) },
 	}
 }
@@ -33,16 +33,29 @@ func (a *app) show(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	var held *hold
+	if p.Held {
+		h, err := readHold(ctx, r, p.Ref)
+		if err != nil {
+			a.log.Warn(oneLine(err.Error())) // held it is all the same
+		} else {
+			held = &h
+		}
+	}
 	if a.flags.json {
-		return a.printJSON(m)
+		document, err := withHold(m, held)
+		if err != nil {
+			return err
+		}
+		return a.printJSON(document)
 	}
 	if !r.HasKey() {
 		a.warn("the repository is encrypted and its key was not given: what follows was not authenticated")
 	}
-	return a.table([]string{"recovery point", m.ID}, describe(m, p, a.now()))
+	return a.table([]string{"recovery point", m.ID}, describe(m, p, held, a.now()))
 }
 
-func describe(m *repo.Manifest, p repo.Listed, now time.Time) [][]string {
+func describe(m *repo.Manifest, p repo.Listed, held *hold, now time.Time) [][]string {
 	var rows [][]string
 	add := func(name, format string, args ...any) {
 		if text := fmt.Sprintf(format, args...); strings.TrimSpace(text) != "" {
@@ -52,11 +65,15 @@ func describe(m *repo.Manifest, p repo.Listed, now time.Time) [][]string {
 	add("source", "%s", m.Source)
 	add("kind", "%s", m.Kind)
 	add("state", "%s", state(p))
+	if held != nil {
+		add("held", "since %s by %s", stamp(held.Since), held.By)
+		add("held because", "%s", held.Why)
+	}
 	add("started", "%s (%s ago)", stamp(m.Start), age(now.Sub(m.Start)))
 	add("took", "%s", took(m.End.Sub(m.Start)))
 	add("server", "PostgreSQL %s, database %s", m.Server.Version, m.Server.Database)
 	add("dumped with", "%s", m.Tool)
-	add("contents", "%s tables, %s rows, %s large objects", count(m.Totals.Tables), count(m.Totals.Rows), count(m.Totals.LargeObjects))
+	add("contents", "%s, %s, %s", plural(m.Totals.Tables, "table"), plural(m.Totals.Rows, "row"), plural(m.Totals.LargeObjects, "large object"))
 	add("size", "%s of table data, %s stored", size(m.Totals.Bytes), size(m.StoredSize()))
 	add("verified", "%s", verification(m.Verification))
 	if m.Seal != nil {

@@ -44,7 +44,8 @@ func (a *app) server(ctx context.Context) (server, error) {
 			return server{}, usagef("%s: %w", envDatabase, err)
 		}
 		if a.job != nil && a.job.Logical != nil {
-			a.log.Info("the database is taken from " + envDatabase + ", not from the job file")
+			a.log.Warn("the database is taken from "+envDatabase+", not from the job file; unset the variable if that is not meant",
+				"used", t.String(), "in_the_job", jobDatabases(*a.job.Logical))
 		}
 		return server{Target: t, one: true}, nil
 	}
@@ -88,6 +89,17 @@ func (a *app) jobServer(ctx context.Context, l job.Logical) (server, error) {
 		t = t.WithPassword(string(password))
 	}
 	return server{Target: t, databases: l.Databases}, nil
+}
+
+// jobDatabases names in a few words what a job would back up.
+func jobDatabases(l job.Logical) string {
+	switch {
+	case !l.DatabaseURLRef.IsZero():
+		return "the database at " + l.DatabaseURLRef.String()
+	case len(l.Databases) == 0:
+		return "all databases of " + l.Server.Host
+	}
+	return strings.Join(l.Databases, ", ") + " of " + l.Server.Host
 }
 
 // conninfo writes a job's server as libpq reads it.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 
@@ -59,10 +61,18 @@ func (a *app) verify(ctx context.Context, names []string, f verifyFlags) error {
 	if err != nil {
 		return reading(err)
 	}
+	if len(points) == 0 {
+		return a.nothingToVerify(ctx, r, f.kind)
+	}
+	// On a terminal the list at the end says what is bad, once.
+	log := a.log
+	if a.screen.Terminal() {
+		log = slog.New(slog.DiscardHandler)
+	}
 	var read atomic.Int64
 	stop := a.screen.Draw(func() observe.Status { return observe.Status{Step: "verifying", Done: read.Load()} })
 	report, err := verify.Run(ctx, verify.Options{
-		Repo: r, Points: points, Jobs: f.jobs, Mark: !f.noMark, Clear: f.clear, By: by(), Now: a.now(), Log: a.log, Read: &read,
+		Repo: r, Points: points, Jobs: f.jobs, Mark: !f.noMark, Clear: f.clear, By: by(), Now: a.now(), Log: log, Read: &read,
 		Progress: func(done int, ref repo.Ref) {
 			a.log.Info("read a recovery point", "point", ref.String(), "done", done, "of", len(points))
 		},
@@ -111,10 +121,25 @@ func (a *app) verifyPoints(ctx context.Context, r *repo.Repository, names []stri
 	}), nil
 }
 
+// nothingToVerify is an error: whoever asks for a verification believes that
+// there are backups.
+func (a *app) nothingToVerify(ctx context.Context, r *repo.Repository, kind string) error {
+	if err := a.checkSelection(ctx, r, kind); err != nil {
+		return err
+	}
+	of := ""
+	if a.job != nil {
+		of = fmt.Sprintf(" for job %q", a.job.Name)
+	}
+	return exitcode.Errorf(exitcode.NotFound, "there is nothing to verify%s: no recovery points in %s", of, r.URL())
+}
+
 func (a *app) verifyReport(report verify.Report) error {
 	a.warn(report.Warnings...)
-	for _, u := range report.Unchecked {
-		a.warn(oneLine(u.Problem))
+	for i, u := range report.Unchecked {
+		if i > 0 || len(report.Bad) > 0 { // the first one is the error, unless something is bad
+			a.warn(oneLine(u.Problem))
+		}
 	}
 	switch {
 	case a.flags.json:
@@ -129,8 +154,8 @@ func (a *app) verifyReport(report verify.Report) error {
 		if err := a.table([]string{"BAD", "SOURCE", "OBJECT", "PROBLEM"}, rows); err != nil {
 			return err
 		}
-	case report.Checked == 0 && len(report.Unchecked) == 0:
-		a.say("There is nothing to verify.")
+		b := report.Bad[0]
+		return fmt.Errorf("%w: %s, %s: see the list of what is bad", verify.ErrBad, b.ID, b.Object)
 	}
 	if err := report.Err(); err != nil {
 		return err

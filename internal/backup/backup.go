@@ -46,6 +46,9 @@ type Result struct {
 	Manifest *repo.Manifest
 	Swept    repo.Swept // what dead runs had left
 	Warnings []string   // things the user should know; exit code 3
+	// Doubt is why nothing should be deleted on the strength of this backup,
+	// good as it is: a wrong clock, another server. "" = rotation may follow.
+	Doubt string
 }
 
 // Preview is what a backup would do, from a dry run that touched nothing.

@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
@@ -44,7 +45,7 @@ func (r *run) startDump(ctx context.Context, fail context.CancelCauseFunc) (*pos
 	if err != nil {
 		return nil, err
 	}
-	r.snapshot = snapshot
+	r.snapshot, r.snapshotAt = snapshot, time.Now()
 	r.Progress.Expected.Store(snapshot.Server.DatabaseBytes)
 	for _, s := range snapshot.Skipped {
 		r.skip("data of table "+s.Table.String(), s.Reason)
@@ -90,26 +91,31 @@ func (r *run) fanOut(ctx context.Context, fail context.CancelCauseFunc, dump *po
 // A table that pg_dump dumps and we had not locked could have been truncated
 // between the snapshot and pg_dump's lock; its dump would be empty and look fine.
 func (r *run) tocArrived(toc *pgarchive.TOC) error {
-	locked := make(map[uint32]string, len(r.snapshot.Tables))
+	locked := make(map[uint32]postgres.Table, len(r.snapshot.Tables))
 	for _, t := range r.snapshot.Tables {
-		locked[t.OID] = t.String()
+		locked[t.OID] = t
 	}
 	for _, e := range toc.Entries {
 		if e.Desc != "TABLE DATA" {
 			continue
 		}
-		if _, ok := locked[e.OID]; !ok {
+		t, ok := locked[e.OID]
+		if !ok || ascii(t.Schema+t.Name+e.Namespace+e.Tag) && (t.Schema != e.Namespace || t.Name != e.Tag) {
 			return fmt.Errorf("pg_dump dumps %s.%s, which was not locked before the snapshot: its data might be incomplete; please report this with the table's definition", e.Namespace, e.Tag)
 		}
 		delete(locked, e.OID)
 	}
-	for _, name := range locked {
-		r.skip("data of table "+name, "pg_dump left it out")
-		r.warn("pg_dump left out the data of table %s", name)
+	for _, t := range locked {
+		return fmt.Errorf("pg_dump left out the data of table %s (%d tables in all), although it is selected: nothing is stored that is not complete; is %s really PostgreSQL's own program?", t, len(locked), r.tools.Dump)
 	}
 	// Only a connection that still answers had its locks until now.
 	if err := r.snapshot.Release(); err != nil {
 		return fmt.Errorf("a TRUNCATE may have come between the snapshot and pg_dump's own locks: %w", err)
 	}
 	return nil
+}
+
+// ascii tells whether a name reads the same in every encoding of a server.
+func ascii(name string) bool {
+	return strings.IndexFunc(name, func(r rune) bool { return r >= 0x80 }) < 0
 }

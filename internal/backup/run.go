@@ -129,10 +129,12 @@ type run struct {
 	inspected
 	result *Result
 
-	snapshot  *postgres.Snapshot
-	point     *repo.PointWriter
-	skipped   []repo.Skipped
-	durations map[string]float64
+	newest     *repo.Listed // before this backup, nil for none
+	snapshot   *postgres.Snapshot
+	snapshotAt time.Time // on our clock, for comparison with the server's
+	point      *repo.PointWriter
+	skipped    []repo.Skipped
+	durations  map[string]float64
 }
 
 // timed measures a step for the manifest.
@@ -183,6 +185,7 @@ func (r *run) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.doubt(ctx, r.newest)
 	r.Progress.step("committing")
 	if err := r.point.Commit(ctx, manifest); err != nil {
 		return err

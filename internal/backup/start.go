@@ -20,6 +20,9 @@ func (r *run) begin(ctx context.Context) (time.Time, error) {
 	if len(points) == 0 {
 		return now, nil
 	}
+	if points[0].Problem == nil {
+		r.newest = &points[0]
+	}
 	wait := points[0].Start.Add(time.Second).Sub(now)
 	if wait <= 0 {
 		return now, nil

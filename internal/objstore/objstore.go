@@ -26,7 +26,7 @@ var (
 	// store is unchanged by this call.
 	ErrPrecondition = errors.New("precondition failed")
 	// ErrNoBucket: the bucket or the root directory itself does not exist.
-	ErrNoBucket = errors.New("bucket not found")
+	ErrNoBucket = errors.New("no such bucket or directory")
 	// ErrDenied: the store refused the credentials or the permission.
 	ErrDenied = errors.New("access denied")
 	// ErrNoSpace: the store is full or over quota.

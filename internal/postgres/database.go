@@ -101,6 +101,7 @@ func DatabaseEmpty(ctx context.Context, conn *pgx.Conn) error {
   UNION ALL SELECT 'type ' || oid::pg_catalog.regtype FROM pg_catalog.pg_type WHERE oid >= 16384 AND typrelid = 0 AND typelem = 0
   UNION ALL SELECT 'large object ' || oid FROM pg_catalog.pg_largeobject_metadata
   UNION ALL SELECT 'publication ' || pg_catalog.quote_ident(pubname) FROM pg_catalog.pg_publication
+  UNION ALL SELECT 'default privileges of ' || pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(defaclrole)) FROM pg_catalog.pg_default_acl
   UNION ALL SELECT 'foreign data wrapper ' || pg_catalog.quote_ident(fdwname) FROM pg_catalog.pg_foreign_data_wrapper
 ) found LIMIT 1`)
 	if err != nil {

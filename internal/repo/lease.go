@@ -161,6 +161,17 @@ func (l *Lease) renew() error {
 	return l.wrap("renew", l.replaceOwn(ctx))
 }
 
+// StoreClock is the time at which the store says it was when the lease was last
+// written: a clock beside this machine's own, where the store has one. Zero when
+// the store does not tell.
+func (l *Lease) StoreClock(ctx context.Context) (theirs, ours time.Time, err error) {
+	l.mu.Lock()
+	ours = l.seen
+	l.mu.Unlock()
+	info, err := l.repo.store.Head(ctx, l.key, "")
+	return info.Modified, ours, l.wrap("look at", err)
+}
+
 // Release gives the lease back. It uses a context of its own, so that a run
 // that was interrupted still lets the next one in. Releasing again, or what was
 // lost, does nothing.

@@ -94,6 +94,9 @@ func (l *Lease) read(ctx context.Context) (leaseDocument, string, error) {
 		// for like one of another host.
 		doc = leaseDocument{What: "run with an unreadable lease", Holder: Holder{Host: "an unknown host"}, Taken: info.Modified}
 	}
+	if info.ETag == "" {
+		return doc, "", fmt.Errorf("%s has no ETag: %w; two runs could not be kept apart here", l.key, objstore.ErrUnsupported)
+	}
 	return doc, info.ETag, nil
 }
 

@@ -21,6 +21,26 @@ const maxRevision = 1 << 20
 // ErrPolicyChanged: the policy is not at the revision the caller knew.
 var ErrPolicyChanged = errors.New("the policy was changed by somebody else")
 
+// DamagedRevisionError is a revision that is there and cannot be read. It wraps
+// ErrDamaged and says how to get on.
+type DamagedRevisionError struct {
+	URL    string // of the repository
+	Key    string // of the revision
+	Policy string
+	Number int
+	Err    error // what is wrong with it
+}
+
+func (e *DamagedRevisionError) Error() string {
+	return fmt.Sprintf("%s of %s is %v: %v; until that is put right nothing is rotated under policy %q. Restore this object from a version or a replica. "+
+		"Or write the policy anew as the next revision: change it and apply, or declare it again unchanged with `terraform apply -replace=ADDRESS`; "+
+		"deleting the object instead would put the revision before it in force again, so look at that one first",
+		e.Key, e.URL, ErrDamaged, e.Err, e.Policy)
+}
+
+// Unwrap makes the error ErrDamaged and its cause.
+func (e *DamagedRevisionError) Unwrap() []error { return []error{ErrDamaged, e.Err} }
+
 // revisionClaim is policies/<policy>/<number>.claim: the right to write the
 // revision of that number. The key of a revision ends in the digest of its
 // content, so If-None-Match on that key alone would let two different documents
@@ -39,8 +59,8 @@ func claimKey(name string, n int) string {
 
 // CurrentPolicy reads the newest revision of a policy; one that is retired is
 // returned too, with Envelope.Retired set. ErrNotFound when the policy never
-// was. A newest revision that can not be read is an error: an older one is
-// never taken in its place.
+// was. A newest revision that can not be read is a *DamagedRevisionError: an
+// older one is never taken in its place.
 func (r *Repository) CurrentPolicy(ctx context.Context, name string) (policy.Revision, error) {
 	keys, _, err := r.revisionKeys(ctx, name)
 	if err != nil {
@@ -95,13 +115,19 @@ func (r *Repository) Policies(ctx context.Context) ([]string, error) {
 // when the policy has moved on since, nothing is written and the error is
 // ErrPolicyChanged. A document that says the same as the current revision, in
 // whatever spelling, writes none and returns the current one.
+//
+// A current revision that is damaged is superseded when it is the one of number
+// after: the caller decided upon it before it was damaged, or says so on purpose.
+// The damaged object stays where it is.
 func (r *Repository) PutPolicyRevision(ctx context.Context, after int, document policy.Document, envelope policy.Envelope) (policy.Revision, error) {
 	if err := document.Validate(); err != nil {
 		return policy.Revision{}, err
 	}
 	current, err := r.CurrentPolicy(ctx, document.Name)
+	var damaged *DamagedRevisionError
 	switch {
 	case errors.Is(err, ErrNotFound):
+	case errors.As(err, &damaged) && damaged.Number == after:
 	case err != nil:
 		return policy.Revision{}, err
 	case current.Number != after && (after != 0 || !current.Envelope.Retired):
@@ -235,8 +261,18 @@ func (r *Repository) revisionKeys(ctx context.Context, name string) (keys []stri
 }
 
 func (r *Repository) readRevision(ctx context.Context, name, key string) (policy.Revision, error) {
-	data, err := readSmall(ctx, r.store, key, maxRevision)
+	_, n, _, err := policy.ParseRevisionKey(key)
 	if err != nil {
+		return policy.Revision{}, err
+	}
+	damaged := func(cause error) error {
+		return &DamagedRevisionError{URL: r.URL(), Key: key, Policy: name, Number: n, Err: cause}
+	}
+	data, err := readSmall(ctx, r.store, key, maxRevision)
+	switch {
+	case errors.Is(err, ErrDamaged): // far too long to be one
+		return policy.Revision{}, damaged(err)
+	case err != nil:
 		return policy.Revision{}, fmt.Errorf("read %s of %s: %w", key, r.URL(), err)
 	}
 	rev, err := policy.ParseRevision(data)
@@ -244,12 +280,12 @@ func (r *Repository) readRevision(ctx context.Context, name, key string) (policy
 	case errors.Is(err, policy.ErrNewerFormat):
 		return policy.Revision{}, fmt.Errorf("%s of %s: %w: %w", key, r.URL(), ErrNewerFormat, err)
 	case err != nil:
-		return policy.Revision{}, fmt.Errorf("%s of %s is %w: %w", key, r.URL(), ErrDamaged, err)
+		return policy.Revision{}, damaged(err)
 	}
 	// Compared by number and name, not by the whole key: an older program may
 	// have spelled the document, and so its digest, differently.
-	if _, n, _, err := policy.ParseRevisionKey(key); err != nil || n != rev.Number || rev.Document.Name != name {
-		return policy.Revision{}, fmt.Errorf("%s of %s is %w: it says it is revision %d of policy %q", key, r.URL(), ErrDamaged, rev.Number, rev.Document.Name)
+	if n != rev.Number || rev.Document.Name != name {
+		return policy.Revision{}, damaged(fmt.Errorf("it says it is revision %d of policy %q", rev.Number, rev.Document.Name))
 	}
 	return rev, nil
 }

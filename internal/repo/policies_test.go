@@ -213,3 +213,56 @@ func TestADamagedNewestRevisionIsAnErrorNotAnOlderPolicy(t *testing.T) {
 		})
 	}
 }
+
+// damage puts half a revision where policy prod's newest one was.
+func damage(t *testing.T, r *Repository, rev policy.Revision) {
+	t.Helper()
+	data, err := rev.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.store.Put(t.Context(), rev.Key(), data[:len(data)/2], objstore.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestADamagedRevisionIsSupersededOnlyByWhoKnowsItsNumber(t *testing.T) {
+	t.Parallel()
+	r := policyRepository(t)
+	var rev policy.Revision
+	for i, daily := range []int{30, 14} {
+		var err error
+		if rev, err = r.PutPolicyRevision(t.Context(), i, prodPolicy(daily), by("ada")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage(t, r, rev)
+	for _, after := range []int{0, 1, 3} {
+		_, err := r.PutPolicyRevision(t.Context(), after, prodPolicy(7), by("bob"))
+		if damaged := (*DamagedRevisionError)(nil); !errors.As(err, &damaged) || damaged.Number != 2 || damaged.Key != rev.Key() {
+			t.Fatalf("upon revision %d: %v", after, err)
+		}
+	}
+	_, err := r.PutPolicyRevision(t.Context(), 1, prodPolicy(7), by("bob"))
+	for _, want := range []string{rev.Key(), "Restore this object from a version or a replica", "-replace"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in: %v", want, err)
+		}
+	}
+	next, err := r.PutPolicyRevision(t.Context(), 2, prodPolicy(14), by("ada"))
+	if err != nil || next.Number != 3 {
+		t.Fatalf("revision %d, %v", next.Number, err)
+	}
+	if _, err := r.store.Head(t.Context(), rev.Key(), ""); err != nil {
+		t.Errorf("the damaged object: %v", err)
+	}
+	damage(t, r, next)
+	retired := by("ada")
+	retired.Retired = true
+	if _, err := r.PutPolicyRevision(t.Context(), 3, prodPolicy(14), retired); err != nil {
+		t.Fatal(err)
+	}
+	if current, err := r.CurrentPolicy(t.Context(), "prod"); err != nil || !current.Envelope.Retired || current.Number != 4 {
+		t.Errorf("%+v, %v", current, err)
+	}
+}

@@ -32,6 +32,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if !o.Repo.Sealed() {
+		o.Log.Warn("the repository is not encrypted: nothing proves that nobody edited this backup, and restoring runs the SQL in it", "point", o.Ref.String())
+	}
 	if err := r.prepareDatabase(ctx); err != nil {
 		return r.result, err
 	}

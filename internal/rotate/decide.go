@@ -59,6 +59,9 @@ func (opts Options) decide(ctx context.Context, f repo.Filter) (Outcome, error) 
 		}
 		out.Delete = append(out.Delete, it)
 	}
+	if err := opts.checkData(ctx, listed, &out); err != nil {
+		return out, err
+	}
 	return out, guard(listed, out.Delete, opts.Now)
 }
 

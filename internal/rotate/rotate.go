@@ -86,6 +86,11 @@ func Run(ctx context.Context, opts Options) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	if len(plan.Delete) > 0 && !opts.Repo.HasKey() {
+		// Without it a manifest that somebody forged would count as the newest
+		// good point, and the real ones would go.
+		return plan.told(), fmt.Errorf("rotate: %w: manifests can not be authenticated, so nothing is deleted; give --key env:NAME or file:PATH", repo.ErrNoKey)
+	}
 	out := opts.newOutcome()
 	var locked, failed []error
 	for _, source := range plan.sources() {
@@ -129,6 +134,11 @@ func (opts Options) runSource(ctx context.Context, source string, plan Outcome) 
 	if part, err = opts.decide(ctx, repo.Filter{Source: source, Kind: opts.Filter.Kind}); err != nil {
 		return plan.keepAll("not deleted: deciding again failed"), err
 	}
+	if len(part.Delete) > 0 {
+		if err := checkClock(ctx, lease); err != nil {
+			return part.keepAll("not deleted: the clock is in doubt"), err
+		}
+	}
 	err = opts.deleteAll(ctx, &part)
 	if err != nil {
 		return part, err
@@ -138,6 +148,19 @@ func (opts Options) runSource(ctx context.Context, source string, plan Outcome) 
 		part.warn(source, err.Error())
 	}
 	return part, nil
+}
+
+// checkClock holds this machine's clock against the store's, where that has one
+// of its own: a clock that is a year ahead makes everything look too old.
+func checkClock(ctx context.Context, lease *repo.Lease) error {
+	theirs, ours, err := lease.StoreClock(ctx)
+	if err != nil {
+		return err
+	}
+	if apart := ours.Sub(theirs).Abs(); !theirs.IsZero() && apart > retention.FutureSkew {
+		return fmt.Errorf("%w: the clocks of this machine and of the store are %s apart: set the wrong one, then rotate again", ErrUnsafe, apart.Round(time.Second))
+	}
+	return nil
 }
 
 // deleteAll deletes newest first, so that an incremental goes before the point

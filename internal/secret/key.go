@@ -16,6 +16,13 @@ import (
 // itself suggests are tried in order; when none of them is readable here the
 // repository opens without its key, which is enough to list it.
 func KeySource(reference string, log *slog.Logger) func(ctx context.Context, suggested []string) (seal.Wrapper, error) {
+	return KeySourceNoting(reference, log, func(error) {})
+}
+
+// KeySourceNoting is KeySource, and calls missed with the reason for each
+// suggested reference that gave no key. The reason names the reference, so that
+// an error about the missing key can say where the key was looked for.
+func KeySourceNoting(reference string, log *slog.Logger, missed func(error)) func(ctx context.Context, suggested []string) (seal.Wrapper, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -30,6 +37,7 @@ func KeySource(reference string, log *slog.Logger) func(ctx context.Context, sug
 				return key, nil
 			case errors.Is(err, ErrMissing), errors.Is(err, ErrUnsupported), errors.Is(err, secretref.ErrNotReference):
 				log.Debug("the repository's key is not where it was when the repository was made", "error", err)
+				missed(err)
 			default:
 				return nil, err
 			}

@@ -112,7 +112,11 @@ func TestAKeyComesFromTheGivenReferenceElseFromTheSuggestedOnes(t *testing.T) {
 			t.Errorf("given %q: got %v, %v; want %s", c.given, got, err, c.want)
 		}
 	}
-	got, err := KeySource("", nil)(context.Background(), suggested[:2])
+	var missed []error
+	got, err := KeySourceNoting("", nil, func(err error) { missed = append(missed, err) })(context.Background(), suggested[:2])
+	if len(missed) != 2 || !strings.Contains(missed[1].Error(), "env:KEY_NOT_THERE") {
+		t.Errorf("what was tried: %v; want both references", missed)
+	}
 	if got != nil || err != nil {
 		t.Errorf("nothing readable: got %v, %v; want no key and no error", got, err)
 	}

@@ -57,7 +57,7 @@ func Parse(s string) (Ref, error) {
 	}
 	scheme, value, found := strings.Cut(s, ":")
 	if !found || !known(scheme) {
-		return Ref{}, fmt.Errorf("%w%s; secrets are never written here, only where to find them: env:NAME, file:/path, secretsmanager:NAME, ssm:NAME or kms:ARN (the text given is not repeated in case it is the secret)",
+		return Ref{}, fmt.Errorf("%w%s; secrets are never written here, only where to find them: env:NAME or file:/path (the text given is not repeated in case it is the secret)",
 			ErrNotReference, schemeHint(scheme, found))
 	}
 	ref := Ref{Scheme: scheme, Value: value}
@@ -143,7 +143,7 @@ func schemeHint(scheme string, found bool) string {
 	if !found || len(scheme) > 20 {
 		return ""
 	}
-	if name, ok := nearest.Name(scheme, Schemes()); ok {
+	if name, ok := nearest.Name(scheme, []string{Env, File}); ok {
 		return fmt.Sprintf(" (the scheme %q was perhaps meant)", name+":")
 	}
 	return ""

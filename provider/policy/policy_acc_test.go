@@ -1,7 +1,10 @@
 package policy_test
 
 import (
+	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -107,6 +110,41 @@ func TestAccPolicy_aRevisionOfSomebodyElseIsDriftAndIsRepairedByANewOne(t *testi
 			Config: config, ConfigPlanChecks: action(plancheck.ResourceActionUpdate), ConfigStateChecks: revision(3),
 		},
 		resource.TestStep{Config: config, ConfigPlanChecks: emptyPlan()},
+	)
+}
+
+func TestAccPolicy_aDamagedRevisionIsSupersededByAnApplyAndByADestroy(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	edit := func(n int) func() {
+		return func() {
+			files, err := filepath.Glob(fmt.Sprintf("%s/policies/prod/%06d-*.json", dir, n))
+			if err != nil || len(files) != 1 {
+				t.Fatalf("revision %d: %q, %v", n, files, err)
+			}
+			data, err := os.ReadFile(files[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(files[0], bytes.Replace(data, []byte(`"keep_daily": `), []byte(`"keep_daily": 9`), 1), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	providertest.Run(t,
+		resource.TestStep{Config: prod(dir, `retention = { keep_daily = 30 }`)},
+		// Drift cannot be read, so there is no change but a warning.
+		resource.TestStep{PreConfig: edit(1), Config: prod(dir, `retention = { keep_daily = 30 }`), ConfigPlanChecks: emptyPlan()},
+		resource.TestStep{Config: prod(dir, `retention = { keep_daily = 14 }`), ConfigPlanChecks: action(plancheck.ResourceActionUpdate), ConfigStateChecks: revision(2)},
+		// Unchanged, it is declared again: retired by one revision, written by the next.
+		resource.TestStep{PreConfig: edit(2), Taint: []string{address}, Config: prod(dir, `retention = { keep_daily = 14 }`), ConfigStateChecks: revision(4)},
+		resource.TestStep{PreConfig: edit(4), Config: providertest.Repository(dir)},
+		resource.TestStep{PreConfig: func() {
+			current, err := providertest.Open(t, "file://"+dir).CurrentPolicy(t.Context(), "prod")
+			if err != nil || !current.Envelope.Retired || current.Number != 5 {
+				t.Errorf("%+v, %v", current, err)
+			}
+		}, Config: providertest.Repository(dir)},
 	)
 }
 

@@ -175,13 +175,22 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		resp.State.RemoveResource(ctx)
 		return
 	case err != nil:
-		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_policy (%s) cannot be read: its state is kept as it was", name), valid.Sentence(err))
+		resp.Diagnostics.AddWarning(unreadable(name, err), valid.Sentence(err))
 		return
 	}
 	resp.Diagnostics.Append(m.take(ctx, current.Document)...)
 	m.Revision = types.Int64Value(int64(current.Number))
 	m.Digest = types.StringValue(current.Digest())
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+}
+
+// unreadable is the summary of a policy that cannot be read, with what follows
+// from that: a plan says "No changes" beside it.
+func unreadable(name string, err error) string {
+	if damaged := (*repo.DamagedRevisionError)(nil); errors.As(err, &damaged) {
+		return fmt.Sprintf("pgbackup_policy (%s): revision %d is damaged, rotation has stopped; its state is kept as it was", name, damaged.Number)
+	}
+	return fmt.Sprintf("pgbackup_policy (%s) cannot be read: its state is kept as it was, and whether it changed is not known", name)
 }
 
 func (r *Resource) current(ctx context.Context, m model) (policy.Revision, error) {
@@ -207,12 +216,31 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	if err == nil {
 		var opened connection.Opened
 		if opened, err = r.conn.OpenRepository(ctx, id.Repository, ""); err == nil {
-			err = opened.RetirePolicy(ctx, id.Name, r.conn.Envelope())
+			err = r.retire(ctx, opened, m)
 		}
 	}
 	if err != nil && !errors.Is(err, repo.ErrNoRepository) {
 		resp.Diagnostics.AddError(summary("deleting", m.Name.ValueString()), valid.Sentence(err))
 	}
+}
+
+// retire ends the policy. Where its newest revision is damaged, the document
+// that was applied last stands in the retired one in its place: it is in force
+// for nobody.
+func (r *Resource) retire(ctx context.Context, opened connection.Opened, m model) error {
+	err := opened.RetirePolicy(ctx, m.Name.ValueString(), r.conn.Envelope())
+	damaged := (*repo.DamagedRevisionError)(nil)
+	if !errors.As(err, &damaged) {
+		return err
+	}
+	document, _, diags := m.document()
+	if diags.HasError() {
+		return err
+	}
+	envelope := r.conn.Envelope()
+	envelope.Retired = true
+	_, err = opened.PutPolicyRevision(ctx, damaged.Number, document, envelope)
+	return err
 }
 
 func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {

@@ -43,7 +43,7 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 			},
 			"environment": schema.StringAttribute{
 				Optional:            true,
-				MarkdownDescription: "What the policy protects, in your own words, such as `production`. It appears in reports and is asked for before a restore over it. At most 64 characters.",
+				MarkdownDescription: "What the policy protects, in your own words, such as `production`. It is stored in the policy, for people who read it there; nothing else depends on it today. At most 64 characters.",
 				Validators:          []validator.String{stringvalidator.LengthBetween(1, 64)},
 			},
 			"timezone": schema.StringAttribute{
@@ -53,7 +53,7 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 			},
 			"objectives": schema.SingleNestedAttribute{
 				Optional:            true,
-				MarkdownDescription: "What is promised to the business. Reports and alarms compare with it; nothing is deleted because of it.",
+				MarkdownDescription: "What is promised to the business. It is stored in the policy, for people and programs that read it there; nothing is deleted because of it, and nothing raises an alarm yet.",
 				Attributes: map[string]schema.Attribute{
 					"rpo": span("How much work may be lost at most, such as `24h`: the age the newest recovery point may reach."),
 					"rto": span("How long a restore may take at most, such as `4h`."),
@@ -108,6 +108,9 @@ func ruleList() string {
 			if example == "" {
 				example = `"14d"`
 			}
+		}
+		if f.Name == "wal" {
+			unit += " It is stored; point-in-time recovery is not part of this version, and for logical backups it keeps nothing."
 		}
 		lines = append(lines, "    - `"+f.Name+"`: "+sentence(f.Help)+" "+unit+" For example `"+f.Name+" = "+example+"`. Off by default.")
 	}

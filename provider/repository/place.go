@@ -2,7 +2,10 @@ package repository
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"os"
+	"path/filepath"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -51,6 +54,21 @@ func (m model) place(ctx context.Context, conn *connection.Connection) (at locat
 		return at, false, diags
 	}
 	return at, true, diags
+}
+
+// refuseFile says so when a directory cannot be made because a file is where it,
+// or a folder above it, would be. "" is no directory at all.
+func refuseFile(directory string) error {
+	for p := directory; p != ""; p = filepath.Dir(p) {
+		st, err := os.Stat(p)
+		if err == nil && !st.IsDir() {
+			return fmt.Errorf("directory.path = %q: %s is a file; name a directory", directory, p)
+		}
+		if err == nil || p == filepath.Dir(p) {
+			return nil
+		}
+	}
+	return nil
 }
 
 func (m model) keyRef(ctx context.Context) (string, diag.Diagnostics) {

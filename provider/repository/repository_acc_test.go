@@ -267,3 +267,12 @@ func TestAccRepository_s3(t *testing.T) {
 		resource.TestStep{Config: provider + strings.Replace(repository("x", ""), s3.Bucket, "no-such-bucket", 1), ExpectError: regexp.MustCompile(`(?i)no-such-bucket`)},
 	)
 }
+
+func TestAccRepository_aFileInThePlaceOfTheDirectoryIsNamed(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	providertest.Run(t, resource.TestStep{Config: providertest.Repository(file + "/pg"), ExpectError: providertest.Message(file + " is a file; name a directory")})
+}

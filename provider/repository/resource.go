@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/seal"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secret"
@@ -81,6 +82,9 @@ func (r *Resource) create(ctx context.Context, at location.Location, ref string)
 		}
 		opts.Key = key
 	}
+	if err := refuseFile(at.Directory); err != nil {
+		return nil, err
+	}
 	store, err := r.conn.OpenStore(ctx, at, true)
 	if err != nil {
 		return nil, err
@@ -117,7 +121,7 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		resp.State.RemoveResource(ctx)
 		return
 	case err != nil:
-		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_repository (%s) cannot be read: its state is kept as it was", id), valid.Sentence(err))
+		resp.Diagnostics.AddWarning(unreadable(id, err), valid.Sentence(err))
 		return
 	}
 	if !fresh && opened.ID() != m.RepositoryID.ValueString() {
@@ -133,6 +137,19 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	}
 	m.describe(opened.Repository)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+}
+
+// unreadable is the summary of a repository that cannot be read, with what
+// follows from that: a plan says "No changes" beside it.
+func unreadable(id string, err error) string {
+	what := "cannot be read from here"
+	switch {
+	case errors.Is(err, objstore.ErrNoBucket):
+		what = "is not there, so that no backup, restore or rotation can run"
+	case errors.Is(err, repo.ErrDamaged):
+		what = "is damaged, so that no backup, restore or rotation can run"
+	}
+	return fmt.Sprintf("pgbackup_repository (%s) %s; its state is kept as it was", id, what)
 }
 
 func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {

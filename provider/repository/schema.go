@@ -62,8 +62,8 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 				Attributes: map[string]schema.Attribute{
 					"path": schema.StringAttribute{
 						Required:            true,
-						MarkdownDescription: "Absolute path, such as `/var/backups/pg`. Made, with mode 0700, when it is not there. Another path is another repository: changing it replaces this one.",
-						Validators:          []validator.String{valid.AbsolutePath()},
+						MarkdownDescription: "Absolute path, such as `/var/backups/pg`. Made, with mode 0700 and owned by the user who runs Terraform, when it is not there. The user who runs the jobs must own it and everything in it: with Terraform as root and `user = \"postgres\"` in a schedule, run `chown -R postgres: /var/backups/pg` after an apply that writes to it, or run Terraform as that user. Another path is another repository: changing it replaces this one.",
+						Validators:          []validator.String{valid.AbsolutePath("/var/backups/pg")},
 					},
 				},
 			},

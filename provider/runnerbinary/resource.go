@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -232,5 +235,20 @@ func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequ
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	resp.Diagnostics.Append(r.keepPresent(ctx, &m, builds)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+}
+
+// keepPresent leaves only the architectures whose program is there, if any is: a
+// configuration that brings one architecture is imported as it was declared.
+func (r *Resource) keepPresent(ctx context.Context, m *model, builds []runnerdist.Build) (diags diag.Diagnostics) {
+	sums, err := r.hashes(ctx, *m, memory{})
+	if err != nil || len(sums) == 0 || !m.InstallDir.IsNull() {
+		return nil // Read, which comes next, says what is wrong
+	}
+	names := slices.Sorted(maps.Keys(sums))
+	m.Architectures, diags = types.SetValueFrom(ctx, types.StringType, names)
+	builds = slices.DeleteFunc(builds, func(b runnerdist.Build) bool { return !slices.Contains(names, runnerdist.ArchName(b.Arch)) })
+	diags.Append(m.describe(ctx, builds)...)
+	return diags
 }

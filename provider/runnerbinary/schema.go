@@ -48,7 +48,7 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 			"install_dir": schema.StringAttribute{
 				Optional:            true,
 				MarkdownDescription: "Absolute path of a folder of this host to install the program to, such as `/usr/local/bin`. Made, with mode 0755, when it is not there.",
-				Validators:          []validator.String{valid.AbsolutePath()},
+				Validators:          []validator.String{valid.AbsolutePath("/usr/local/bin")},
 				PlanModifiers:       []planmodifier.String{stringplanmodifier.RequiresReplace()},
 			},
 			"architectures": schema.SetAttribute{

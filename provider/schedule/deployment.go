@@ -33,6 +33,17 @@ func (p places) all() []string {
 	return paths
 }
 
+// attribute of run_on.host that says where the file at a path is.
+func (p places) attribute(file string) string {
+	switch file {
+	case p.service, p.timer:
+		return "systemd_directory"
+	case p.cron:
+		return "cron_directory"
+	}
+	return "directory"
+}
+
 // jobFile is the name of a job's file, without the folder.
 func jobFile(name string) string { return name + ".job.json" }
 

@@ -81,9 +81,9 @@ func (m model) toJob(ctx context.Context, block jobModel) (job.Job, error) {
 
 func (l logicalModel) toJob(ctx context.Context, errs *[]error) *job.Logical {
 	out := &job.Logical{
-		Databases:     strings(ctx, l.Databases, errs),
-		IncludeTables: strings(ctx, l.IncludeTables, errs), ExcludeTables: strings(ctx, l.ExcludeTables, errs),
-		IncludeSchemas: strings(ctx, l.IncludeSchemas, errs), ExcludeSchemas: strings(ctx, l.ExcludeSchemas, errs),
+		Databases:     texts(ctx, l.Databases, errs),
+		IncludeTables: texts(ctx, l.IncludeTables, errs), ExcludeTables: texts(ctx, l.ExcludeTables, errs),
+		IncludeSchemas: texts(ctx, l.IncludeSchemas, errs), ExcludeSchemas: texts(ctx, l.ExcludeSchemas, errs),
 		DatabaseURLRef: reference("job.logical.database_url_ref", l.DatabaseURLRef, errs),
 		Globals:        l.Globals.ValueBoolPointer(),
 	}
@@ -98,7 +98,7 @@ func (l logicalModel) toJob(ctx context.Context, errs *[]error) *job.Logical {
 	return out
 }
 
-func strings(ctx context.Context, list types.List, errs *[]error) []string {
+func texts(ctx context.Context, list types.List, errs *[]error) []string {
 	var out []string
 	if diags := list.ElementsAs(ctx, &out, false); diags.HasError() {
 		*errs = append(*errs, errors.New(diags.Errors()[0].Detail()))

@@ -48,14 +48,15 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	err := refuseOthers(d)
-	if err == nil {
-		err = write(d)
-	}
-	if err != nil {
+	if err := refuseOthers(d); err != nil {
 		resp.Diagnostics.AddError(summary("creating", m.Name.ValueString()), valid.Sentence(err))
 		return
 	}
+	if at, err := write(d); err != nil {
+		resp.Diagnostics.AddAttributeError(at, summary("creating", m.Name.ValueString()), valid.Sentence(err))
+		return
+	}
+	resp.Diagnostics.Append(m.warnAboutAccess(ctx)...)
 	m.describe(d)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	if d.timer != "" {
@@ -76,11 +77,28 @@ func refuseOthers(d deployment) error {
 	return fmt.Errorf("%s is there already, with another job: import it (terraform import ADDRESS '%s'), give this schedule another name, or remove the file", d.job, d.job)
 }
 
-func write(d deployment) error {
-	if err := os.MkdirAll(filepath.Dir(d.job), 0o755); err != nil { //nolint:gosec // the job's user reads it
-		return err
+// write brings the files of a deployment to the host and makes their folders.
+// When one cannot be written, those that were not there before are removed again,
+// and at is the attribute that names its folder.
+func write(d deployment) (at path.Path, err error) {
+	var made []string
+	for _, f := range d.files() {
+		_, err := os.Lstat(f.Path)
+		fresh := errors.Is(err, fs.ErrNotExist)
+		err = os.MkdirAll(filepath.Dir(f.Path), 0o755) //nolint:gosec // the job's user, systemd or cron reads it
+		if err == nil {
+			err = host.Write(f)
+		}
+		if err != nil {
+			name := d.attribute(f.Path)
+			slices.Reverse(made) // what starts the job goes before the job
+			return path.Root("run_on").AtName("host").AtName(name), errors.Join(fmt.Errorf("run_on.host.%s: %w", name, err), host.Remove(made...))
+		}
+		if fresh {
+			made = append(made, f.Path)
+		}
 	}
-	return host.Write(d.files()...)
+	return path.Empty(), nil
 }
 
 // Read takes the files as they are, so that whatever was done to them by hand
@@ -139,14 +157,15 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 		return
 	}
 	old := placesOf(state.Name.ValueString(), on)
-	err := write(d)
-	if err == nil {
-		err = host.Remove(slices.DeleteFunc(old.all(), func(p string) bool { return slices.Contains(d.all(), p) })...)
+	if at, err := write(d); err != nil {
+		resp.Diagnostics.AddAttributeError(at, summary("updating", m.Name.ValueString()), valid.Sentence(err))
+		return
 	}
-	if err != nil {
+	if err := host.Remove(slices.DeleteFunc(old.all(), func(p string) bool { return slices.Contains(d.all(), p) })...); err != nil {
 		resp.Diagnostics.AddError(summary("updating", m.Name.ValueString()), valid.Sentence(err))
 		return
 	}
+	resp.Diagnostics.Append(m.warnAboutAccess(ctx)...)
 	m.describe(d)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	if d.timer != "" && (!m.SystemdTimer.Equal(state.SystemdTimer) || !m.SystemdService.Equal(state.SystemdService) || d.timer != old.timer) {
@@ -214,5 +233,6 @@ func readImport(id string) (on hostModel, j job.Job, err error) {
 		return on, j, fmt.Errorf("%s holds job %q: its file must be called %s", u.Path, j.Name, jobFile(j.Name))
 	}
 	on.Directory = types.StringValue(filepath.Dir(u.Path))
+	on.fromUnits(placesOf(j.Name, on))
 	return on, j, nil
 }

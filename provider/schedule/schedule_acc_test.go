@@ -183,8 +183,8 @@ func TestAccSchedule_onAHostWithSystemd(t *testing.T) {
 			},
 			ResourceName: address, ImportState: true, ImportStateVerify: true,
 			ImportStateId: s.jobs + "2/nightly.job.json?systemd_directory=" + s.systemd,
-			// Not in the job file: the next plan sets them in place.
-			ImportStateVerifyIgnore: []string{"job_digest", "cron_line", "run_on.host.runner_path", "run_on.host.user", "run_on.host.randomized_delay"},
+			// In no file: the next plan sets them in place.
+			ImportStateVerifyIgnore: []string{"job_digest", "cron_line", "run_on.host.runner_path"},
 		},
 	)
 }
@@ -272,6 +272,29 @@ func TestAccSchedule_doesNotOverwriteAJobThatIsThere(t *testing.T) {
 	)
 }
 
+func TestAccSchedule_foldersAreMadeAndAFailedCreateLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	blocked := filepath.Join(s.cron, "file")
+	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	providertest.Run(t,
+		resource.TestStep{
+			Config:      s.config(s.jobs, "0 2 * * *", logical, fmt.Sprintf("systemd_directory = %q", blocked+"/system")),
+			ExpectError: providertest.Message("run_on.host.systemd_directory: mkdir"),
+		},
+		resource.TestStep{
+			PreConfig: func() {
+				if err := empty(s.jobs, s.systemd)(); err != nil {
+					t.Error(err)
+				}
+			},
+			Config: s.config(s.jobs, "0 2 * * *", logical, fmt.Sprintf("systemd_directory = %q", s.systemd+"/a/system")),
+		},
+	)
+}
+
 func TestAccSchedule_mistakesAreFoundAtPlan(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -291,6 +314,7 @@ func TestAccSchedule_mistakesAreFoundAtPlan(t *testing.T) {
 		"runner elsewhere": {strings.Replace(change(`runner_path = "/usr/local/bin/pgbackup-runner"`, ""), `cron   =`, "runner = \"s3://bucket/p#x86_64:"+strings.Repeat("0a", 32)+"\"\n cron =", 1), "a host needs the program on its disk"},
 		"sslmode":          {change("verify-full", "verify-ful"), "verify-full"},
 		"url and server":   {change("databases = [", "database_url_ref = \"env:X\"\n databases = ["), "says server and database already"},
+		"name":             {change(`name   = "nightly"`, `name   = "Bad Name"`), `Name "Bad Name": only lower-case`},
 		"relative folder":  {s.config("jobs", "0 2 * * *", logical, ""), "Give an absolute path"},
 		"not a policy":     {change("pgbackup_policy.prod.id", `"prod"`), "policy id"},
 		"calendar limit":   {change("logical = {", "max_duration = \"1mo\"\n logical = {"), "goes by the calendar"},

@@ -57,7 +57,7 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 			},
 			"source": schema.StringAttribute{
 				Optional:            true,
-				MarkdownDescription: "Name of what is backed up, such as `shop`; recovery points are listed, kept and rotated under it. Defaults to a name made of host and database.",
+				MarkdownDescription: "Name of what is backed up, such as `shop`; the recovery points of each database are listed, kept and rotated as `<database>@shop`. Defaults to the name of the server's host: `<database>@<host>`.",
 			},
 			"key_ref": schema.StringAttribute{
 				Optional:            true,
@@ -203,10 +203,10 @@ func logicalAttribute() schema.SingleNestedAttribute {
 }
 
 func runOnAttribute() schema.SingleNestedAttribute {
-	directory := func(required bool, description string) schema.StringAttribute {
-		return schema.StringAttribute{Required: required, Optional: !required, MarkdownDescription: description, Validators: []validator.String{valid.AbsolutePath()}}
+	directory := func(required bool, example, description string) schema.StringAttribute {
+		return schema.StringAttribute{Required: required, Optional: !required, MarkdownDescription: description, Validators: []validator.String{valid.AbsolutePath(example)}}
 	}
-	systemd := directory(false, "Folder to write the systemd service and timer to, such as `/etc/systemd/system`. They start with `systemctl daemon-reload` and `systemctl enable --now pgbackup-<name>.timer`. Defaults to none: the texts are attributes only. Not together with `cron_directory`, or the job would run twice.")
+	systemd := directory(false, "/etc/systemd/system", "Folder to write the systemd service and timer to, such as `/etc/systemd/system`. Made, with mode 0755, when it is not there. They start with `systemctl daemon-reload` and `systemctl enable --now pgbackup-<name>.timer`. Defaults to none: the texts are attributes only. Not together with `cron_directory`, or the job would run twice.")
 	systemd.Validators = append(systemd.Validators, stringvalidator.ConflictsWith(path.MatchRelative().AtParent().AtName("cron_directory")))
 	return schema.SingleNestedAttribute{
 		Required:            true,
@@ -216,16 +216,16 @@ func runOnAttribute() schema.SingleNestedAttribute {
 				Required:            true,
 				MarkdownDescription: "On the host that runs Terraform, by systemd or cron.",
 				Attributes: map[string]schema.Attribute{
-					"directory":         directory(true, "Folder for the job file, such as `/etc/pgbackup`. Made, with mode 0755, when it is not there. With another folder the new files are written before the old ones are removed."),
+					"directory":         directory(true, "/etc/pgbackup", "Folder for the job file, such as `/etc/pgbackup`. Made, with mode 0755, when it is not there. With another folder the new files are written before the old ones are removed."),
 					"systemd_directory": systemd,
-					"cron_directory":    directory(false, "Folder to write a file for cron to, such as `/etc/cron.d`. It counts at once. Defaults to none."),
+					"cron_directory":    directory(false, "/etc/cron.d", "Folder to write a file for cron to, such as `/etc/cron.d`. Made, with mode 0755, when it is not there. It counts at once. Defaults to none."),
 					"user": schema.StringAttribute{
 						Optional:            true,
-						MarkdownDescription: "User of the host who runs the job, such as `postgres`. Defaults to root.",
+						MarkdownDescription: "User of the host who runs the job, such as `postgres`. Defaults to root. A repository in a directory, with everything in it, must belong to this user, and the key file must be readable for it; a warning of the plan says what is not, and `sudo -u postgres pgbackup-runner doctor --job FILE` looks at the same.",
 						Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
 					},
-					"environment_file": directory(false, "File of the host with `NAME=value` lines for the runner's environment, where `env:` references point to; readable by the job's user alone. It may be missing when this is applied."),
-					"runner_path":      directory(false, "Path of the program `pgbackup-runner` on the host. Defaults to that of `runner`."),
+					"environment_file": directory(false, "/etc/pgbackup/passwords", "File of the host with `NAME=value` lines for the runner's environment, where `env:` references point to; readable by the job's user alone. It may be missing when this is applied."),
+					"runner_path":      directory(false, "/usr/local/bin/pgbackup-runner", "Path of the program `pgbackup-runner` on the host. Defaults to that of `runner`."),
 					"randomized_delay": schema.StringAttribute{
 						Optional:            true,
 						MarkdownDescription: "Start up to this much later, by chance, so that many hosts do not start at once; such as `15m`. systemd only. Defaults to none.",

@@ -6,15 +6,17 @@ package valid
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
 	"strings"
 	"unicode"
 
+	fwpath "github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/identifier"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/schedule"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
@@ -42,10 +44,21 @@ func (v text) ValidateString(_ context.Context, req validator.StringRequest, res
 	switch {
 	case err == nil:
 	case v.secret:
-		resp.Diagnostics.AddError("Invalid reference to a secret in "+req.Path.String(), Sentence(err))
+		resp.Diagnostics.AddError("Invalid reference to a secret in "+attribute(req.Path), Sentence(err))
 	default:
-		resp.Diagnostics.AddAttributeError(req.Path, "Invalid value for "+req.Path.String(), Sentence(err))
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid value for "+attribute(req.Path), Sentence(err))
 	}
+}
+
+// attribute names an attribute as a configuration does: an element of a set has
+// no name but that of its set.
+func attribute(p fwpath.Path) string {
+	if last, _ := p.Steps().LastStep(); last != nil {
+		if _, element := last.(fwpath.PathStepElementKeyValue); element {
+			return p.ParentPath().String()
+		}
+	}
+	return p.String()
 }
 
 // Sentence is an error as the detail of a diagnostic: it begins with a capital
@@ -65,7 +78,12 @@ func Sentence(err error) string {
 
 // Name holds the rule for names of policies and schedules.
 func Name() validator.String {
-	return text{describes: "lower-case letters, digits and hyphens, at most 63", check: policy.ValidateName}
+	return text{describes: "lower-case letters, digits and hyphens, at most 63", check: func(s string) error {
+		if err := identifier.Check(s); err != nil {
+			return fmt.Errorf("name %w", err)
+		}
+		return nil
+	}}
 }
 
 // Duration accepts a length of time such as 24h, 7d or 1y6mo, not zero.
@@ -113,6 +131,9 @@ func Cron() validator.String {
 func Secret() validator.String {
 	return text{describes: "a reference to a secret, such as env:NAME or file:/path", secret: true, check: func(s string) error {
 		ref, err := secretref.Parse(s)
+		if errors.Is(err, secretref.ErrNotReference) {
+			return fmt.Errorf("%w: write env:NAME or file:/path, never the secret itself", secretref.ErrNotReference)
+		}
 		if err == nil && ref.Scheme != secretref.Env && ref.Scheme != secretref.File {
 			return errors.New(ref.Scheme + " references are not available in this version: use env:NAME or file:/path")
 		}
@@ -136,12 +157,13 @@ func Policy() validator.String {
 	}}
 }
 
-// AbsolutePath accepts a clean absolute path.
-func AbsolutePath() validator.String {
+// AbsolutePath accepts a clean absolute path; the error for another one shows
+// the example.
+func AbsolutePath(example string) validator.String {
 	return text{describes: "an absolute path", check: func(s string) error {
 		switch {
 		case !path.IsAbs(s):
-			return errors.New("give an absolute path, such as \"/var/backups/pg\"; abspath() makes one of a relative path")
+			return fmt.Errorf("give an absolute path, such as %q; abspath() makes one of a relative path", example)
 		case path.Clean(s) != s:
 			return errors.New("write it as \"" + path.Clean(s) + "\"")
 		case s == "/":

@@ -18,7 +18,13 @@ resource "pgbackup_runner" "host" {
   install_dir = "/usr/local/bin"
 }
 
-# Every night at two, by a systemd timer.
+# Every night at two, by a systemd timer, as the user postgres. The directory of
+# the repository must belong to that user with everything in it, and the key file
+# of an encrypted one must be readable for it. When Terraform runs as root:
+#   chown -R postgres: /var/backups/pg
+# again after each apply that writes to the repository, such as a changed policy.
+# To see whether the user can do the job:
+#   sudo -u postgres pgbackup-runner doctor --job /etc/pgbackup/nightly.job.json
 resource "pgbackup_schedule" "nightly" {
   name   = "nightly"
   policy = pgbackup_policy.prod.id

@@ -38,7 +38,7 @@ func (s Spec) cron(when schedule.Schedule) (string, error) {
 	if len(line) > maxCronLine {
 		return "", fmt.Errorf("the line for cron would have %d characters, cron reads at most %d: use shorter paths, or a systemd timer", len(line), maxCronLine)
 	}
-	return header + "SHELL=/bin/sh\n" + line + "\n", nil
+	return s.header() + "SHELL=/bin/sh\n" + line + "\n", nil
 }
 
 // shellQuote makes one word of /bin/sh of a text.

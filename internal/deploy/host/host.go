@@ -34,6 +34,8 @@ type Spec struct {
 	// WritePaths are folders the job writes to besides a directory repository,
 	// which is added by itself.
 	WritePaths []string
+	// ByRunner: written by `pgbackup-runner install`, not by Terraform.
+	ByRunner bool
 	// Zone is the time zone of the host's cron; nil is UTC.
 	Zone *time.Location
 }

@@ -9,13 +9,19 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/schedule"
 )
 
-const header = "# Written by pgbackup. Changes made by hand are drift and are undone by the next apply.\n"
+// header tells who comes upon the file what becomes of changes in it.
+func (s Spec) header() string {
+	if s.ByRunner {
+		return "# Written by pgbackup-runner install, which overwrites changes made here when it is run again.\n"
+	}
+	return "# Written by pgbackup. Changes made by hand are drift and are undone by the next apply.\n"
+}
 
 // service renders the unit that does the job once.
 func (s Spec) service() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	b.WriteString(header)
+	b.WriteString(s.header())
 	line("[Unit]")
 	line("Description=%s", specifiers(s.describe()))
 	line("Wants=network-online.target")
@@ -65,7 +71,7 @@ func (s Spec) service() string {
 // timer renders the unit that starts the service.
 func (s Spec) timer(when schedule.Schedule) string {
 	var b strings.Builder
-	b.WriteString(header)
+	b.WriteString(s.header())
 	fmt.Fprintf(&b, "[Unit]\nDescription=%s\n\n[Timer]\n", specifiers("Schedule of "+s.describe()))
 	for _, calendar := range when.Systemd() {
 		fmt.Fprintf(&b, "OnCalendar=%s\n", specifiers(calendar))
