@@ -261,7 +261,7 @@ func (m *Manifest) check(ref Ref, repository string, sealed bool) error {
 		if !validObjectName(o.Name) || names[o.Name] || ordinals[o.Ordinal] {
 			return fmt.Errorf("its object %q is not a valid name or stands twice", o.Name)
 		}
-		if o.Size < 0 || o.PlainSize < 0 || o.Chunks == 0 {
+		if o.Size < 0 || o.Size > maxBytes || o.PlainSize < 0 || o.PlainSize > maxBytes || o.Chunks == 0 {
 			return fmt.Errorf("its object %q has an impossible size", o.Name)
 		}
 		names[o.Name], ordinals[o.Ordinal] = true, true

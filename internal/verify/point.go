@@ -32,6 +32,10 @@ func (opts Options) one(ctx context.Context, l repo.Listed) result {
 	}
 	object, err := opts.check(ctx, p)
 	if err != nil {
+		// A rotation may have taken it while it was read: manifest first, then data.
+		if _, now := opts.Repo.Manifest(ctx, l.Ref); errors.Is(now, repo.ErrNotFound) {
+			return result{gone: true}
+		}
 		return judge(l, object, err)
 	}
 	return result{bytes: p.StoredSize(), warnings: clocks(p.Manifest, opts.Now)}
