@@ -57,5 +57,11 @@ func RestoreCheck(ctx context.Context, tools Tools) (*Process, error) {
 
 // environWithoutLogin is for programs that connect to nothing.
 func environWithoutLogin() []string {
-	return append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "PG") }), "LC_ALL=C")
+	return append(slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "PG") || notTheirs(e) }), "LC_ALL=C")
+}
+
+// notTheirs tells which variables PostgreSQL's programs do not get to see: the
+// store's credentials and the encryption key are none of their business.
+func notTheirs(variable string) bool {
+	return strings.HasPrefix(variable, "AWS_") || strings.HasPrefix(variable, "BACKUP_")
 }

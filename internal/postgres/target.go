@@ -155,7 +155,7 @@ func (t Target) Env(serverMajor int) []string {
 		name, _, _ := strings.Cut(e, "=")
 		_, ours := set[name]
 		// The encoding is the dump's to choose.
-		return ours || name == "PGCLIENTENCODING" || name == "PGDATESTYLE" || name == "LANGUAGE"
+		return ours || name == "PGCLIENTENCODING" || name == "PGDATESTYLE" || name == "LANGUAGE" || notTheirs(name)
 	})
 	for name, value := range set {
 		env = append(env, name+"="+value)
