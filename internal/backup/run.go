@@ -59,6 +59,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if result.Swept, err = o.Repo.Sweep(ctx, o.Source); err != nil {
 		return Result{}, err
 	}
+	if result.Swept.Left != nil {
+		result.Warnings = append(result.Warnings, result.Swept.Left.Error())
+	}
 	run := &run{Options: o, inspected: found, result: &result, durations: map[string]float64{}}
 	if err := run.take(ctx); err != nil {
 		return result, fmt.Errorf("back up %s (database %s): %w", o.Source, o.Target.Database, err)
