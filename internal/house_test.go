@@ -27,7 +27,7 @@ var floors = []struct {
 }
 
 // programs are tools of the house itself; nothing imports them.
-var programs = []string{"internal/testenv", "internal/quickstart", "internal/bench", "internal/docsgen", "internal/runnerdist/pack", "internal/faketime"}
+var programs = []string{"internal/testenv", "internal/quickstart", "internal/bench", "internal/docsgen", "internal/runnerdist/pack"}
 
 func floorOf(pkg string) (floor int, room string) {
 	for i, f := range floors {

@@ -77,7 +77,7 @@ func (a *app) keyReference() string {
 
 // keySource finds the key, and keeps why it could not for withKeyTrail.
 func (a *app) keySource() func(context.Context, []string) (seal.Wrapper, error) {
-	return secret.KeySourceNoting(a.keyReference(), a.log, func(err error) { a.keyMissed = append(a.keyMissed, err) })
+	return secret.KeySource(a.keyReference(), a.log, func(err error) { a.keyMissed = append(a.keyMissed, err) })
 }
 
 // withKeyTrail says where the key of an encrypted repository was looked for.

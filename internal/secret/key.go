@@ -14,15 +14,10 @@ import (
 // repo.OpenOptions.Key. A reference given by the user is binding: if it can not
 // be read, that is an error. Without one, the references that the repository
 // itself suggests are tried in order; when none of them is readable here the
-// repository opens without its key, which is enough to list it.
-func KeySource(reference string, log *slog.Logger) func(ctx context.Context, suggested []string) (seal.Wrapper, error) {
-	return KeySourceNoting(reference, log, func(error) {})
-}
-
-// KeySourceNoting is KeySource, and calls missed with the reason for each
-// suggested reference that gave no key. The reason names the reference, so that
-// an error about the missing key can say where the key was looked for.
-func KeySourceNoting(reference string, log *slog.Logger, missed func(error)) func(ctx context.Context, suggested []string) (seal.Wrapper, error) {
+// repository opens without its key, which is enough to list it. missed, where
+// given, is called with the reason for each of those, which names the reference:
+// an error about the missing key can then say where it was looked for.
+func KeySource(reference string, log *slog.Logger, missed func(error)) func(ctx context.Context, suggested []string) (seal.Wrapper, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -37,7 +32,9 @@ func KeySourceNoting(reference string, log *slog.Logger, missed func(error)) fun
 				return key, nil
 			case errors.Is(err, ErrMissing), errors.Is(err, ErrUnsupported), errors.Is(err, secretref.ErrNotReference):
 				log.Debug("the repository's key is not where it was when the repository was made", "error", err)
-				missed(err)
+				if missed != nil {
+					missed(err)
+				}
 			default:
 				return nil, err
 			}

@@ -107,24 +107,24 @@ func TestAKeyComesFromTheGivenReferenceElseFromTheSuggestedOnes(t *testing.T) {
 		given string
 		want  seal.Key
 	}{{"env:KEY_MINE", mine}, {"", theirs}} {
-		got, err := KeySource(c.given, nil)(context.Background(), suggested)
+		got, err := KeySource(c.given, nil, nil)(context.Background(), suggested)
 		if err != nil || got.KeyID() != c.want.Fingerprint() {
 			t.Errorf("given %q: got %v, %v; want %s", c.given, got, err, c.want)
 		}
 	}
 	var missed []error
-	got, err := KeySourceNoting("", nil, func(err error) { missed = append(missed, err) })(context.Background(), suggested[:2])
+	got, err := KeySource("", nil, func(err error) { missed = append(missed, err) })(context.Background(), suggested[:2])
 	if len(missed) != 2 || !strings.Contains(missed[1].Error(), "env:KEY_NOT_THERE") {
 		t.Errorf("what was tried: %v; want both references", missed)
 	}
 	if got != nil || err != nil {
 		t.Errorf("nothing readable: got %v, %v; want no key and no error", got, err)
 	}
-	if _, err := KeySource("env:KEY_NOT_THERE", nil)(context.Background(), suggested); !errors.Is(err, ErrMissing) {
+	if _, err := KeySource("env:KEY_NOT_THERE", nil, nil)(context.Background(), suggested); !errors.Is(err, ErrMissing) {
 		t.Errorf("a given reference is binding, got %v", err)
 	}
 	t.Setenv("KEY_SHORT", "c2hvcnQ=")
-	_, err = KeySource("env:KEY_SHORT", nil)(context.Background(), nil)
+	_, err = KeySource("env:KEY_SHORT", nil, nil)(context.Background(), nil)
 	if !errors.Is(err, seal.ErrKeySize) || strings.Contains(err.Error(), "c2hvcnQ") {
 		t.Errorf("a short key: %v", err)
 	}

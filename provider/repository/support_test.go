@@ -33,6 +33,6 @@ func openWithKey(t *testing.T, id, ref string) error {
 	if err != nil {
 		return err
 	}
-	_, err = repo.Open(context.Background(), store, repo.OpenOptions{Key: secret.KeySource(ref, nil)})
+	_, err = repo.Open(context.Background(), store, repo.OpenOptions{Key: secret.KeySource(ref, nil, nil)})
 	return err
 }
