@@ -19,7 +19,7 @@ var floors = []struct {
 	together bool // packages of this floor may import each other
 	packages []string
 }{
-	{"decisions", true, []string{"internal/duration", "internal/nearest", "internal/strictjson", "internal/exitcode", "internal/timezone", "internal/identifier", "internal/secretref", "internal/retention", "internal/policy", "internal/schedule", "internal/job", "internal/cost"}},
+	{"decisions", true, []string{"internal/duration", "internal/nearest", "internal/strictjson", "internal/exitcode", "internal/timezone", "internal/identifier", "internal/secretref", "internal/retention", "internal/policy", "internal/schedule", "internal/job", "internal/storageclass", "internal/cost", "internal/impact", "internal/lifecycle", "internal/simulate", "internal/statefile"}},
 	{"adapters", true, []string{"internal/objstore", "internal/seal", "internal/repo", "internal/postgres", "internal/secret", "internal/location", "internal/logical", "internal/awsapi"}},
 	{"engines", false, []string{"internal/backup", "internal/verify", "internal/restore", "internal/rotate", "internal/drill", "internal/wal", "internal/rds"}},
 	{"carrying and being seen", false, []string{"internal/deploy", "internal/runnerdist", "internal/observe"}},
@@ -27,7 +27,7 @@ var floors = []struct {
 }
 
 // programs are tools of the house itself; nothing imports them.
-var programs = []string{"internal/testenv", "internal/quickstart", "internal/bench", "internal/docsgen", "internal/runnerdist/pack"}
+var programs = []string{"internal/testenv", "internal/quickstart", "internal/history", "internal/bench", "internal/docsgen", "internal/runnerdist/pack"}
 
 func floorOf(pkg string) (floor int, room string) {
 	for i, f := range floors {

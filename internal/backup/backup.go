@@ -36,6 +36,10 @@ type Options struct {
 	LockTimeout  time.Duration // to get the table locks; default 60 s
 	LeaseTTL     time.Duration // default repo.LeaseTTL
 
+	// Clock dates the point; nil is time.Now. One that is far from the server's is
+	// noticed as any wrong clock is.
+	Clock func() time.Time
+
 	Self     repo.Holder
 	Log      *slog.Logger
 	Progress *Progress // may be nil

@@ -45,7 +45,7 @@ func (r *run) startDump(ctx context.Context, fail context.CancelCauseFunc) (*pos
 	if err != nil {
 		return nil, err
 	}
-	r.snapshot, r.snapshotAt = snapshot, time.Now()
+	r.snapshot, r.snapshotAt = snapshot, r.Clock()
 	r.Progress.Expected.Store(snapshot.Server.DatabaseBytes)
 	for _, s := range snapshot.Skipped {
 		r.skip("data of table "+s.Table.String(), s.Reason)

@@ -79,6 +79,9 @@ func (o *Options) defaults() {
 	if o.Verify == "" {
 		o.Verify = "streamed"
 	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -244,7 +247,7 @@ func (r *run) describe(ctx context.Context, d *dumped) (*repo.Manifest, error) {
 	}
 	s := r.snapshot.Server
 	m := &repo.Manifest{
-		End:  time.Now(),
+		End:  r.Clock(),
 		Tool: "pg_dump " + r.tools.Version, Runner: r.RunnerVersion,
 		Server: repo.Server{
 			Version: s.Version, Major: s.Major, SystemIdentifier: s.SystemIdentifier, Database: r.Target.Database,

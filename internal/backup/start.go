@@ -16,7 +16,7 @@ func (r *run) begin(ctx context.Context) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	now := time.Now()
+	now := r.Clock()
 	if len(points) == 0 {
 		return now, nil
 	}
@@ -33,7 +33,7 @@ func (r *run) begin(ctx context.Context) (time.Time, error) {
 	}
 	select {
 	case <-time.After(wait):
-		return time.Now(), nil
+		return r.Clock(), nil
 	case <-ctx.Done():
 		return time.Time{}, context.Cause(ctx)
 	}
