@@ -1,10 +1,12 @@
 // Package policy is the policy document: what must be recoverable, how fast and
-// for how long, as the provider writes it to a repository and the runner reads
-// it back. It parses, validates, writes the canonical form, takes the digest,
-// says what a change means, and names the revisions.
+// for how long, and in which storage classes, as the provider writes it to a
+// repository and the runner reads it back. It parses, validates, writes the
+// canonical form, takes the digest, says what a change means, and names the
+// revisions.
 //
 // It is pure: storing revisions is the repository's business, deciding about
-// points is package retention's.
+// points is package retention's, what S3 knows of its classes package
+// storageclass's, and what they cost package cost's.
 package policy
 
 import (
@@ -46,11 +48,8 @@ type Objectives struct {
 	RTO duration.Duration `json:"rto,omitzero"` // how long a restore may take
 }
 
-// Storage is what a policy says about the stored objects themselves.
-type Storage struct {
-	// ExpireAfter is the age no point grows beyond, except the newest verified.
-	ExpireAfter duration.Duration `json:"expire_after,omitzero"`
-}
+// IsZero reports whether nothing is promised; "0s" promises nothing.
+func (o Objectives) IsZero() bool { return o.RPO.IsZero() && o.RTO.IsZero() }
 
 // ErrNewerFormat is wrapped by the error for a document of a newer program.
 var ErrNewerFormat = strictjson.ErrNewerFormat
@@ -88,7 +87,7 @@ func (d Document) Validate() error {
 	}
 	errs = append(errs, ValidateName(d.Name), validateEnvironment(d.Environment))
 	rules, err := d.Rules()
-	errs = append(errs, err, rules.Validate())
+	errs = append(errs, err, rules.Validate(), d.validateStorage())
 	if joined := errors.Join(errs...); joined != nil {
 		return fmt.Errorf("policy %q: %w", clip(d.Name), joined)
 	}

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -90,37 +90,11 @@ func TestBadDocumentsAreRefusedWithThePlaceAndTheFix(t *testing.T) {
 	}
 }
 
-func TestDiffSaysWhatChangesInMeaning(t *testing.T) {
-	t.Parallel()
-	after := prod()
-	after.Timezone = ""
-	after.Objectives.RPO = duration.MustParse("1d") // the same as 24h
-	after.Retention.KeepDaily = 14
-	after.Retention.KeepYearly = retention.All
-	after.Retention.KeepLast = 0
-	after.Retention.WAL = duration.MustParse("14d")
-	after.Retention.KeepWithin = duration.MustParse("2w")
-	after.Storage.ExpireAfter = duration.Duration{}
-	var got []string
-	for _, c := range policy.Diff(prod(), after) {
-		got = append(got, c.String())
-	}
-	want := []string{
-		"timezone: Europe/Berlin -> UTC", "keep_last: 3 -> off", "keep_daily: 30 -> 14", "keep_yearly: 7 -> all",
-		"keep_within: off -> 2w", "wal: 7d -> 14d", "expire_after: 2555d -> off",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q", got)
-	}
-	if changes := policy.Diff(prod(), prod()); len(changes) != 0 {
-		t.Errorf("no difference is %v", changes)
-	}
-}
-
 func TestARevisionSurvivesItsStoredForm(t *testing.T) {
 	t.Parallel()
 	r := policy.Revision{Number: 12, Document: prod(), Envelope: policy.Envelope{
 		At: time.Date(2026, 3, 1, 2, 0, 0, 0, time.FixedZone("", 3600)), By: "ci <deploy>", ProviderVersion: "1.2.3", Reason: "less", Approval: "EXPIRE-16-9c41d2", Retired: true,
+		Loss: &policy.Loss{Points: 16, Bytes: 1 << 40, AsOf: time.Date(2026, 3, 1, 1, 0, 0, 0, time.FixedZone("", 3600))},
 	}}
 	data, err := r.Encode()
 	if err != nil {
@@ -133,15 +107,19 @@ func TestARevisionSurvivesItsStoredForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Envelope.At = r.Envelope.At.UTC()
-	if back.Number != 12 || back.Envelope != r.Envelope || back.Digest() != r.Digest() || back.Key() != r.Key() {
+	if r.Envelope.Loss.AsOf.Location() == time.UTC {
+		t.Error("writing changed the caller's envelope")
+	}
+	r.Envelope.At, r.Envelope.Loss.AsOf = r.Envelope.At.UTC(), r.Envelope.Loss.AsOf.UTC()
+	if back.Number != 12 || !reflect.DeepEqual(back.Envelope, r.Envelope) || back.Digest() != r.Digest() || back.Key() != r.Key() {
 		t.Errorf("%+v", back)
 	}
 }
 
 func TestADamagedRevisionIsRefused(t *testing.T) {
 	t.Parallel()
-	data, err := policy.Revision{Number: 1, Document: prod(), Envelope: policy.Envelope{At: time.Now()}}.Encode()
+	loss := &policy.Loss{Points: 2, Bytes: 3, AsOf: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)}
+	data, err := policy.Revision{Number: 1, Document: prod(), Envelope: policy.Envelope{At: time.Now(), Loss: loss}}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,6 +130,11 @@ func TestADamagedRevisionIsRefused(t *testing.T) {
 		{`"digest"`, `"digset"`, `did you mean "digest"?`},
 		{`"at": "`, `"at": "x`, "policy revision.envelope.at"},
 		{`"name": "prod"`, `"name": "PROD"`, "policy revision 1: policy"},
+		{`"points": 2`, `"points": -2`, "envelope.loss.points is -2: must be 0 or more"},
+		{`"bytes": 3`, `"bytes": -3`, "envelope.loss.bytes is -3: must be 0 or more"},
+		{`"as_of": "2026-03-01T00:00:00Z"`, `"as_of": null`, "envelope.loss.as_of is missing"},
+		{`"as_of": "2026-03-01T00:00:00Z"`, `"as_of": "9999-12-31T23:00:00-02:00"`, "envelope.loss.as_of: the year 10000 is out of range"},
+		{`"points": 2`, `"point": 2`, `did you mean "points"?`},
 	} {
 		_, err := policy.ParseRevision([]byte(strings.Replace(string(data), c.old, c.new, 1)))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -163,6 +146,9 @@ func TestADamagedRevisionIsRefused(t *testing.T) {
 	}
 	if _, err := (policy.Revision{Number: 1_000_000, Document: prod()}).Encode(); err == nil {
 		t.Error("a number that breaks the order of keys was accepted")
+	}
+	if _, err := (policy.Revision{Number: 1, Document: prod(), Envelope: policy.Envelope{Loss: &policy.Loss{Points: -1}}}).Encode(); err == nil {
+		t.Error("a loss of less than nothing was written")
 	}
 }
 
@@ -187,18 +173,16 @@ func TestRevisionKeys(t *testing.T) {
 	}
 }
 
-func FuzzParse(f *testing.F) {
-	f.Add([]byte(prodCanonical))
-	f.Add([]byte(`{"format":1,"name":"a","retention":{"keep_last":-1,"wal":"1mo"}}`))
-	f.Add([]byte(`{"format":2}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		d, err := policy.Parse(data)
+func TestALossThatWasNotLookedForIsNotALossOfNothing(t *testing.T) {
+	t.Parallel()
+	for _, loss := range []*policy.Loss{nil, {}} {
+		data, err := policy.Revision{Number: 1, Document: prod(), Envelope: policy.Envelope{At: time.Now(), Loss: loss}}.Encode()
 		if err != nil {
-			return
+			t.Fatal(err)
 		}
-		again, err := policy.Parse(d.Canonical())
-		if err != nil || again.Digest() != d.Digest() || len(policy.Diff(d, again)) != 0 {
-			t.Fatalf("%s does not survive its canonical form %s: %v", data, d.Canonical(), err)
+		back, err := policy.ParseRevision(data)
+		if err != nil || (back.Envelope.Loss == nil) != (loss == nil) {
+			t.Errorf("%v became %v: %v", loss, back.Envelope.Loss, err)
 		}
-	})
+	}
 }

@@ -27,9 +27,55 @@ type Envelope struct {
 	ProviderVersion string    `json:"provider_version,omitempty"` // of the program that wrote it
 	Reason          string    `json:"reason,omitempty"`           // in the user's words
 	Approval        string    `json:"approval,omitempty"`         // the code that approved a loss
+	// Loss is what the writer found that the change loses; nil when the writer
+	// did not look.
+	Loss *Loss `json:"loss,omitempty"`
 	// Retired marks the last revision of a policy that is no longer declared:
 	// without a current revision nothing is rotated.
 	Retired bool `json:"retired,omitempty"`
+}
+
+// Loss is how many recovery points a revision deletes that the one before it
+// would have kept, by the keys of the repository alone.
+type Loss struct {
+	Points int       `json:"points"`
+	Bytes  int64     `json:"bytes"`
+	AsOf   time.Time `json:"as_of,omitzero"` // the moment it was true at, UTC
+}
+
+func (e Envelope) validate() error {
+	if err := checkYear("at", e.At); err != nil || e.Loss == nil {
+		return err
+	}
+	switch {
+	case e.Loss.Points < 0:
+		return fmt.Errorf("envelope.loss.points is %d: must be 0 or more", e.Loss.Points)
+	case e.Loss.Bytes < 0:
+		return fmt.Errorf("envelope.loss.bytes is %d: must be 0 or more", e.Loss.Bytes)
+	case e.Loss.Points > 0 && e.Loss.AsOf.IsZero():
+		return errors.New("envelope.loss.as_of is missing: a loss is true at a moment")
+	}
+	return checkYear("loss.as_of", e.Loss.AsOf)
+}
+
+// checkYear refuses moments that RFC 3339 cannot write in UTC: one read in a
+// time zone can be of the year 10000 there.
+func checkYear(field string, t time.Time) error {
+	if year := t.UTC().Year(); year < 1 || year > 9999 {
+		return fmt.Errorf("envelope.%s: the year %d is out of range", field, year)
+	}
+	return nil
+}
+
+// utc gives the envelope with every moment in UTC, sharing nothing with e.
+func (e Envelope) utc() Envelope {
+	e.At = e.At.UTC()
+	if e.Loss != nil {
+		loss := *e.Loss
+		loss.AsOf = loss.AsOf.UTC()
+		e.Loss = &loss
+	}
+	return e
 }
 
 // revisionFile is the stored form.
@@ -55,8 +101,10 @@ func (r Revision) Encode() ([]byte, error) {
 	if err := r.Document.Validate(); err != nil {
 		return nil, err
 	}
-	r.Envelope.At = r.Envelope.At.UTC()
-	data, err := marshal(revisionFile{Format: Format, Revision: r.Number, Digest: r.Digest(), Envelope: r.Envelope, Document: r.Document.Canonical()})
+	if err := r.Envelope.validate(); err != nil {
+		return nil, fmt.Errorf("revision %d of policy %q: %w", r.Number, r.Document.Name, err)
+	}
+	data, err := marshal(revisionFile{Format: Format, Revision: r.Number, Digest: r.Digest(), Envelope: r.Envelope.utc(), Document: r.Document.Canonical()})
 	if err != nil {
 		return nil, fmt.Errorf("write revision %d of policy %q: %w", r.Number, r.Document.Name, err)
 	}
@@ -91,6 +139,9 @@ func ParseRevision(data []byte) (Revision, error) {
 	if file.Envelope.At.IsZero() {
 		return Revision{}, fmt.Errorf("%s: envelope.at is missing", what)
 	}
+	if err := file.Envelope.validate(); err != nil {
+		return Revision{}, fmt.Errorf("%s: %w", what, err)
+	}
 	if len(file.Document) == 0 {
 		return Revision{}, fmt.Errorf("%s: document is missing", what)
 	}
@@ -107,8 +158,7 @@ func ParseRevision(data []byte) (Revision, error) {
 	if digest := digestOf(compact.Bytes()); digest != file.Digest {
 		return Revision{}, fmt.Errorf("%s %d of policy %q: %w (digest %s, stored %.64q)", what, file.Revision, document.Name, ErrDigest, digest, file.Digest)
 	}
-	file.Envelope.At = file.Envelope.At.UTC()
-	return Revision{Number: file.Revision, Document: document, Envelope: file.Envelope}, nil
+	return Revision{Number: file.Revision, Document: document, Envelope: file.Envelope.utc()}, nil
 }
 
 const maxNumber = 999_999 // six digits keep keys in order

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/nearest"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/timezone"
@@ -76,6 +77,9 @@ func (s *Schedule) parse(expr string) error {
 	if len(parts) > 0 && (strings.HasPrefix(parts[0], "CRON_TZ=") || strings.HasPrefix(parts[0], "TZ=")) {
 		return fmt.Errorf("the time zone goes into timezone, not into the expression")
 	}
+	if len(parts) > 0 && (strings.HasPrefix(parts[0], "cron(") || strings.HasPrefix(parts[0], "rate(")) {
+		return fmt.Errorf("is an expression of EventBridge: give five fields without brackets, such as \"0 2 * * *\"")
+	}
 	if len(parts) != len(fields) {
 		return fmt.Errorf("has %d fields, five are needed: minute, hour, day of month, month, day of week (such as \"0 2 * * *\")%s",
 			len(parts), extraFieldHint(parts))
@@ -91,8 +95,18 @@ func (s *Schedule) parse(expr string) error {
 		s.dow = s.dow&^(1<<7) | 1
 	}
 	s.domStar, s.dowStar = parts[2][0] == '*', parts[4][0] == '*'
-	return s.checkHappens()
+	if err := s.checkHappens(); err != nil {
+		return err
+	}
+	if len(s.Next(anyTime, 1)) == 0 {
+		return fmt.Errorf("never happens: clocks in %s skip this time on each of its days; move it by an hour", s.zone)
+	}
+	return nil
 }
+
+// anyTime is where the search for a first run begins: what happens at all
+// happens again within searchYears of any moment.
+var anyTime = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 func extraFieldHint(parts []string) string {
 	switch len(parts) {
@@ -210,6 +224,9 @@ func (f field) parseSpan(span string, stepped bool) (low, high int, err error) {
 func (f field) split(from, to string) string {
 	last, first := strconv.Itoa(f.max), strconv.Itoa(f.min)
 	if f.max == 7 {
+		if from == "7" {
+			return fmt.Sprintf("%q", "0-"+to)
+		}
 		last = "6"
 	}
 	return fmt.Sprintf("%q", from+"-"+last+","+first+"-"+to)
@@ -223,6 +240,9 @@ func (f field) value(text string) (int, error) {
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil {
+		if letters := strings.Trim(text, "0123456789"); strings.ContainsAny(text, "?#") || letters == "L" || letters == "W" || letters == "LW" {
+			return 0, fmt.Errorf("%q is of Quartz and EventBridge and not known here; the nearest is * or a list such as 1,15", text)
+		}
 		if len(f.names) > 0 {
 			// "monday" and "january" are meant by their first three letters.
 			if len(text) > 3 {

@@ -3,17 +3,20 @@
 // same schedule in the words of other schedulers, or that it cannot be said
 // there.
 //
-// It is pure: it starts nothing and reads no clock. Parsing is in parse.go, the
-// translations in systemd.go and crontab.go.
+// It is pure: it starts nothing and reads no clock. Parsing is in parse.go. Each
+// translation has a file named after the scheduler; it is the same schedule
+// there, or an error that wraps ErrNotThere, says why, and what to write.
 //
 // When clocks change: a local time that is skipped in spring does not run on
 // that day; one that comes twice in autumn runs once, the first time. systemd
-// timers and EventBridge Scheduler do the same. A daily job between 01:00 and
+// timers and EventBridge Scheduler do the same; the crons of a host and of
+// Kubernetes follow rules of their own on these two days. A daily job between 01:00 and
 // 03:00 local time therefore has one day in the year without a run in most time
 // zones with summer time; Skipped lists these.
 package schedule
 
 import (
+	"iter"
 	"math/bits"
 	"time"
 )
@@ -58,6 +61,16 @@ func (s Schedule) Next(after time.Time, n int) []time.Time {
 	return runs
 }
 
+// Between gives the runs from a moment on, that moment included, up to another,
+// which is not, in UTC and ascending.
+func (s Schedule) Between(from, until time.Time) iter.Seq[time.Time] {
+	return func(yield func(time.Time) bool) {
+		s.walk(from.Add(-1), func(run, _ time.Time, exists bool) bool {
+			return run.Before(until) && (!exists || yield(run.UTC()))
+		})
+	}
+}
+
 // Skipped gives the local times, written as if in UTC, between after and before
 // at which the schedule would run if clocks did not skip them.
 func (s Schedule) Skipped(after, before time.Time) []time.Time {
@@ -75,8 +88,9 @@ func (s Schedule) Skipped(after, before time.Time) []time.Time {
 }
 
 // searchYears is longer than the longest gap a satisfiable schedule has: 29
-// February does not exist between 2096 and 2104.
-const searchYears = 9
+// February does not exist between 2096 and 2104, and falls on one day of the
+// week every 28 years, or after 40 across such a gap.
+const searchYears = 41
 
 // walk calls visit for every matching local time after a moment, in order,
 // until visit says stop. wanted is the local time, written in UTC; run is its
@@ -100,7 +114,9 @@ func (s Schedule) walk(after time.Time, visit func(run, wanted time.Time, exists
 				if !run.After(after) {
 					continue
 				}
-				end = date.AddDate(searchYears, 0, 0)
+				if exists {
+					end = date.AddDate(searchYears, 0, 0)
+				}
 				if !visit(run, wanted, exists) {
 					return
 				}

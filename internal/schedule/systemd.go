@@ -15,7 +15,6 @@ func (s Schedule) Systemd() []string {
 	if s.IsZero() {
 		return nil
 	}
-	allDays, allWeekdays := fullSet(fields[2].min, fields[2].max), fullSet(0, 6)
 	if s.domStar || s.dowStar {
 		return []string{s.onCalendar(s.dom, s.dow)}
 	}

@@ -1,5 +1,6 @@
-// Package testenv starts the real parts tests are run against: S3 servers, TCP
-// and HTTP fault proxies, PostgreSQL clusters and the tools they need.
+// Package testenv starts the real parts tests are run against: S3 servers, an
+// emulator of AWS, TCP and HTTP fault proxies, PostgreSQL clusters and the tools
+// they need.
 //
 // What lives here: starting a real server on loopback, waiting until it answers,
 // and stopping it when the test ends. What must not: imitations of any of them,

@@ -1,12 +1,10 @@
 package testenv
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,8 +62,6 @@ func S3(t testing.TB, opts ...S3Option) *S3Server {
 	}
 	posix = append(posix, s.Dir)
 
-	// Somebody else may take the free port between our look and the server's
-	// bind; then it exits at once and another port is tried.
 	var last string
 	for range 5 {
 		if last = s.start(t, bin, top, posix); last == "" {
@@ -82,47 +78,11 @@ func S3(t testing.TB, opts ...S3Option) *S3Server {
 func (s *S3Server) start(t testing.TB, bin, top string, posix []string) string {
 	t.Helper()
 	addr := FreeAddr(t)
-	var out bytes.Buffer
 	cmd := exec.Command(bin, append([]string{"--port", addr, "--region", s.Region, "--keep-alive", "--quiet"}, posix...)...)
 	cmd.Dir = top
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID="+s.AccessKey, "ROOT_SECRET_ACCESS_KEY="+s.SecretKey)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	dieWithParent(cmd)
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start versitygw: %v", err)
-	}
-	exited := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(exited) }()
-	stop := func() { _ = cmd.Process.Kill(); <-exited }
-
 	s.Endpoint = "http://" + addr
-	if answers(s.Endpoint, exited, 20*time.Second) {
-		t.Cleanup(stop)
-		return ""
-	}
-	stop()
-	if out.Len() == 0 {
-		return "no output, no answer on " + addr
-	}
-	return out.String()
-}
-
-// answers waits until an HTTP server answers anything at url.
-func answers(url string, exited <-chan struct{}, limit time.Duration) bool {
-	client := &http.Client{Timeout: time.Second}
-	defer client.CloseIdleConnections()
-	for deadline := time.Now().Add(limit); time.Now().Before(deadline); {
-		if res, err := client.Get(url); err == nil {
-			_ = res.Body.Close()
-			return true
-		}
-		select {
-		case <-exited:
-			return false
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	return false
+	return serve(t, cmd, s.Endpoint, 20*time.Second)
 }
 
 // Client returns an SDK client for the server's owner.

@@ -45,7 +45,9 @@ type Settings struct {
 	PathStyle  bool
 	Role       *Role
 	RunnerPath string
-	Unknown    bool // some value is not known yet
+	// StoragePrices stand in for list prices: USD per GB-month by storage class.
+	StoragePrices map[string]float64
+	Unknown       bool // some value is not known yet
 }
 
 // Connection serves every resource. Safe for concurrent use.

@@ -38,7 +38,7 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 	switch {
 	case known:
 		id = types.StringValue(at.String())
-	case plan.Directory.Equal(state.Directory) && plan.S3.Equal(state.S3) && !state.ID.IsNull():
+	case plan.Directory.Equal(state.Directory) && sameBlock(plan.S3, state.S3) && !state.ID.IsNull():
 		id = state.ID // only the provider's own defaults are not known yet
 	}
 	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("id"), id)...)
@@ -62,7 +62,7 @@ func replacedBy(state, plan model, id types.String) path.Paths {
 		if !plan.Directory.Equal(state.Directory) {
 			paths = append(paths, path.Root("directory"))
 		}
-		if !plan.S3.Equal(state.S3) {
+		if !sameBlock(plan.S3, state.S3) {
 			paths = append(paths, path.Root("s3"))
 		}
 	}

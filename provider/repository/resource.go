@@ -58,6 +58,16 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 		resp.Diagnostics.AddError(summary("creating", "not known"), valid.Sentence(connection.ErrUnknown))
 		return
 	}
+	rules, declared, diags := m.declaredRules(ctx, at.Prefix)
+	resp.Diagnostics.Append(diags...)
+	if declared && !resp.Diagnostics.HasError() {
+		if err := r.tryRules(ctx, at); err != nil {
+			resp.Diagnostics.AddError(summary("creating", at.String()), valid.Sentence(err))
+		}
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
 	created, err := r.create(ctx, at, ref)
 	if errors.Is(err, repo.ErrExists) {
 		resp.Diagnostics.AddError(summary("creating", at.String()),
@@ -71,6 +81,11 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	m.ID = types.StringValue(at.String())
 	m.describe(created)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+	if declared {
+		if err := r.applyRules(ctx, at, rules); err != nil {
+			resp.Diagnostics.AddError(summary("creating the lifecycle rules of", at.String()), valid.Sentence(err))
+		}
+	}
 }
 
 func (r *Resource) create(ctx context.Context, at location.Location, ref string) (*repo.Repository, error) {
@@ -136,6 +151,7 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		resp.Diagnostics.Append(m.setKeyRef(ctx, ref)...)
 	}
 	m.describe(opened.Repository)
+	resp.Diagnostics.Append(r.readRules(ctx, &m, at, fresh)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
@@ -165,6 +181,10 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 	resp.Diagnostics.Append(diags...)
 	after, diags := plan.keyRef(ctx)
 	resp.Diagnostics.Append(diags...)
+	_, declared, diags := state.declaredRules(ctx, at.Prefix)
+	resp.Diagnostics.Append(diags...)
+	rules, declares, diags := plan.declaredRules(ctx, at.Prefix)
+	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -179,6 +199,9 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 	}
 	if err == nil && before != after {
 		err = r.addKey(ctx, at, before, after)
+	}
+	if err == nil && (declares || declared) {
+		err = r.applyRules(ctx, at, rules)
 	}
 	if err != nil {
 		resp.Diagnostics.AddError(summary("updating", at.String()), valid.Sentence(err))
@@ -222,8 +245,13 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	}
 	id := m.ID.ValueString()
 	at, err := location.Parse(id)
+	_, declared, diags := m.declaredRules(ctx, at.Prefix)
+	resp.Diagnostics.Append(diags...)
 	if err == nil {
 		err = r.destroy(ctx, at, m.ForceDestroy.ValueBool())
+	}
+	if err == nil && declared {
+		err = r.removeRules(ctx, at)
 	}
 	if err != nil {
 		resp.Diagnostics.AddError(summary("deleting", id), valid.Sentence(err))

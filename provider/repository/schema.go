@@ -39,10 +39,11 @@ type directoryModel struct {
 }
 
 type s3Model struct {
-	Bucket   types.String `tfsdk:"bucket"`
-	Prefix   types.String `tfsdk:"prefix"`
-	Region   types.String `tfsdk:"region"`
-	Endpoint types.String `tfsdk:"endpoint"`
+	Bucket    types.String `tfsdk:"bucket"`
+	Prefix    types.String `tfsdk:"prefix"`
+	Region    types.String `tfsdk:"region"`
+	Endpoint  types.String `tfsdk:"endpoint"`
+	Lifecycle types.Object `tfsdk:"lifecycle"`
 }
 
 type encryptionModel struct {
@@ -88,6 +89,7 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 						Optional:            true,
 						MarkdownDescription: "URL of an S3-compatible service, such as `https://minio.example.org`. Defaults to `endpoints.s3` of the provider, then to AWS.",
 					},
+					"lifecycle": lifecycleAttribute(),
 				},
 			},
 			"encryption": schema.SingleNestedAttribute{

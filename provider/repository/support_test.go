@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-testing/statecheck"
+
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secret"
@@ -35,4 +37,11 @@ func openWithKey(t *testing.T, id, ref string) error {
 	}
 	_, err = repo.Open(context.Background(), store, repo.OpenOptions{Key: secret.KeySource(ref, nil, nil)})
 	return err
+}
+
+// checked is a look at the world after a step, in the place of one at the state.
+type checked func() error
+
+func (c checked) CheckState(_ context.Context, _ statecheck.CheckStateRequest, resp *statecheck.CheckStateResponse) {
+	resp.Error = c()
 }

@@ -1,0 +1,71 @@
+// Package bucket administers one S3 bucket: so far, the lifecycle rules in it.
+//
+// What lives here: reading and writing the bucket's lifecycle document as the
+// bytes it consists of, and the protocol by which several writers share it. What
+// must not: what rules there should be (package lifecycle) and objects (package
+// objstore).
+//
+// The document travels as raw XML. The SDK's types drop every element they do
+// not know, and writing such a document back would lose it for its owner.
+package bucket
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// Options of Open. The zero value is a bucket of AWS in the region of the
+// configuration.
+type Options struct {
+	Endpoint  string // URL of another server than AWS
+	PathStyle bool   // the bucket goes into the path; so it does with an Endpoint
+	Region    string // "" = that of the configuration; us-east-1 with an Endpoint
+	// Settle bounds how long Apply waits until the bucket shows what was
+	// written. Default: 2 minutes with AWS, which may show older rules for a
+	// while, 10 seconds with an Endpoint.
+	Settle time.Duration
+	Log    *slog.Logger // nil is silent
+}
+
+// Bucket is one bucket. Safe for concurrent use.
+type Bucket struct {
+	name   string
+	client *awss3.Client
+	cfg    aws.Config
+	opts   Options
+}
+
+// Open prepares access with the SDK's own retries. Nothing is asked of the server
+// yet.
+func Open(cfg aws.Config, name string, opts Options) *Bucket {
+	cfg = cfg.Copy()
+	if opts.Region != "" {
+		cfg.Region = opts.Region
+	}
+	if cfg.Region == "" && opts.Endpoint != "" {
+		cfg.Region = "us-east-1" // what servers other than AWS expect
+	}
+	opts.PathStyle = opts.PathStyle || opts.Endpoint != ""
+	if opts.Settle <= 0 {
+		opts.Settle = 2 * time.Minute
+		if opts.Endpoint != "" {
+			opts.Settle = 10 * time.Second
+		}
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	client := awss3.NewFromConfig(cfg, func(o *awss3.Options) {
+		o.UsePathStyle = opts.PathStyle
+		if opts.Endpoint != "" {
+			o.BaseEndpoint = aws.String(opts.Endpoint)
+		}
+	})
+	return &Bucket{name: name, client: client, cfg: cfg, opts: opts}
+}
+
+// Name of the bucket.
+func (b *Bucket) Name() string { return b.name }

@@ -1,0 +1,26 @@
+package connection
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/awsapi/bucket"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
+)
+
+// Bucket gives access to the bucket that a repository lies in, to administer it,
+// and the prefix of the repository there, "" for the whole bucket. A directory
+// has none, which is an error. Nothing is asked of the server yet.
+func (c *Connection) Bucket(_ context.Context, at location.Location) (b *bucket.Bucket, keyPrefix string, err error) {
+	if at.IsDirectory() {
+		return nil, "", fmt.Errorf("repository %s is a directory, not a bucket", at)
+	}
+	if c.Unknown {
+		return nil, "", ErrUnknown
+	}
+	cfg, err := c.aws()
+	if err != nil {
+		return nil, "", fmt.Errorf("access to %s: %w", at, err)
+	}
+	return bucket.Open(cfg, at.Bucket, bucket.Options{Endpoint: at.Endpoint, PathStyle: at.PathStyle, Region: at.Region}), at.Prefix, nil
+}
