@@ -57,6 +57,13 @@ func TestTheExamplesAreValidConfigurations(t *testing.T) {
 	if err != nil || len(examples) != 4 {
 		t.Fatalf("%v, %v", examples, err)
 	}
+	for _, others := range []string{"../examples/data-sources/*/data-source.tf", "../examples/functions/*/function.tf"} {
+		found, err := filepath.Glob(others)
+		if err != nil || len(found) != 2 {
+			t.Fatalf("%s: %v, %v", others, found, err)
+		}
+		examples = append(examples, found...)
+	}
 	if out, err := run(t, cli, config, "../examples", "fmt", "-check", "-recursive", "-diff"); err != nil {
 		t.Errorf("not formatted:\n%s", out)
 	}

@@ -1,6 +1,6 @@
 // Package provider is Terraform's face of pgbackup: it turns the provider block
 // into a connection and offers the resources, each of which has a folder of its
-// own below this one.
+// own below this one, the data sources and the functions.
 //
 // What must not live here: dumps, restores and retention decisions. The provider
 // declares and shows; the runner does.
@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	fwfunction "github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	fwprovider "github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
@@ -20,8 +21,11 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/cost"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/connection"
+	source "github.com/pgbackup/terraform-provider-pgbackup/provider/datasource"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/function"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/repository"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/runnerbinary"
@@ -36,6 +40,8 @@ func New(version string) func() fwprovider.Provider {
 
 type pgbackup struct{ version string }
 
+var _ fwprovider.ProviderWithFunctions = (*pgbackup)(nil)
+
 type model struct {
 	Region     types.String `tfsdk:"region"`
 	Profile    types.String `tfsdk:"profile"`
@@ -43,6 +49,7 @@ type model struct {
 	Endpoints  types.Object `tfsdk:"endpoints"`
 	PathStyle  types.Bool   `tfsdk:"s3_use_path_style"`
 	RunnerPath types.String `tfsdk:"runner_path"`
+	Prices     types.Map    `tfsdk:"storage_prices_usd"`
 }
 
 type roleModel struct {
@@ -114,6 +121,11 @@ func (p *pgbackup) Schema(_ context.Context, _ fwprovider.SchemaRequest, resp *f
 				Optional:            true,
 				MarkdownDescription: "Program `pgbackup-runner` for Linux to use instead of the builds this provider carries, or a folder with one program `pgbackup-runner*` for each architecture. The architecture is read from the programs. Needed with a provider that was built without runners.",
 			},
+			"storage_prices_usd": schema.MapAttribute{
+				Optional: true, ElementType: types.Float64Type,
+				MarkdownDescription: "Prices to estimate the cost of storage with, in USD per GB and month by storage class, such as `{ STANDARD = 0.021 }`: what was agreed with AWS, or what another S3-compatible service charges. " +
+					"Defaults to AWS's list prices, and to no estimate for other services.",
+			},
 		},
 	}
 }
@@ -127,8 +139,9 @@ func (p *pgbackup) Configure(ctx context.Context, req fwprovider.ConfigureReques
 	s := connection.Settings{
 		Version: p.version, Region: m.Region.ValueString(), Profile: m.Profile.ValueString(),
 		PathStyle: m.PathStyle.ValueBool(), RunnerPath: m.RunnerPath.ValueString(),
-		Unknown: m.Region.IsUnknown() || m.Profile.IsUnknown() || m.PathStyle.IsUnknown() || m.RunnerPath.IsUnknown() || m.AssumeRole.IsUnknown() || m.Endpoints.IsUnknown(),
+		Unknown: m.Region.IsUnknown() || m.Profile.IsUnknown() || m.PathStyle.IsUnknown() || m.RunnerPath.IsUnknown() || m.AssumeRole.IsUnknown() || m.Endpoints.IsUnknown() || m.Prices.IsUnknown(),
 	}
+	s.StoragePrices = prices(ctx, m.Prices, &s.Unknown, resp)
 	options := basetypes.ObjectAsOptions{UnhandledNullAsEmpty: true, UnhandledUnknownAsEmpty: true}
 	var endpoints endpointsModel
 	resp.Diagnostics.Append(m.Endpoints.As(ctx, &endpoints, options)...)
@@ -144,7 +157,8 @@ func (p *pgbackup) Configure(ctx context.Context, req fwprovider.ConfigureReques
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	resp.ResourceData = connection.New(s)
+	conn := connection.New(s)
+	resp.ResourceData, resp.DataSourceData = conn, conn
 }
 
 // roleDuration reads a length of time that the schema has validated already,
@@ -161,8 +175,35 @@ func (p *pgbackup) roleDuration(text types.String, resp *fwprovider.ConfigureRes
 	return exact
 }
 
+// prices reads the prices that are known; what is wrong with one is said at the
+// attribute.
+func prices(ctx context.Context, given types.Map, unknown *bool, resp *fwprovider.ConfigureResponse) map[string]float64 {
+	known := map[string]float64{}
+	values := map[string]types.Float64{}
+	if !given.IsUnknown() {
+		resp.Diagnostics.Append(given.ElementsAs(ctx, &values, false)...)
+	}
+	for class, usd := range values {
+		if usd.IsUnknown() {
+			*unknown = true
+		} else if !usd.IsNull() {
+			known[class] = usd.ValueFloat64()
+		}
+	}
+	if _, err := cost.Prices("").With(known); err != nil {
+		resp.Diagnostics.AddAttributeError(path.Root("storage_prices_usd"), "Invalid value for storage_prices_usd", valid.Sentence(err))
+	}
+	return known
+}
+
 func (p *pgbackup) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{repository.New, policy.New, runnerbinary.New, schedule.New}
 }
 
-func (p *pgbackup) DataSources(context.Context) []func() datasource.DataSource { return nil }
+func (p *pgbackup) DataSources(context.Context) []func() datasource.DataSource {
+	return []func() datasource.DataSource{source.NewRecoveryPoints, source.NewRetentionPreview}
+}
+
+func (p *pgbackup) Functions(context.Context) []func() fwfunction.Function {
+	return []func() fwfunction.Function{function.NewNextRuns, function.NewKeptPoints}
+}

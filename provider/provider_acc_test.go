@@ -66,6 +66,8 @@ func TestAccProvider_mistakesInItsConfigurationAreFoundAtPlan(t *testing.T) {
 	for name, c := range map[string]struct{ config, want string }{
 		"endpoint": {"endpoints = {\n s3 = \"minio.example.org\"\n }", "must be a URL that begins with http"},
 		"duration": {"assume_role = {\n role_arn = \"arn:aws:iam::111122223333:role/x\"\n duration = \"1mo\"\n }", "goes by the calendar"},
+		"prices":   {"storage_prices_usd = { GLACIR = 0.1 }", `did you mean "GLACIER"?`},
+		"cents":    {"storage_prices_usd = { STANDARD = 23 }", "give USD per GB and month"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

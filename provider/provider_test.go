@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	fwprovider "github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -31,6 +32,15 @@ func TestTheSchemasAreValid(t *testing.T) {
 			t.Errorf("%s: %v", meta.TypeName, diags)
 		}
 	}
+	for _, make := range p.DataSources(ctx) {
+		var meta datasource.MetadataResponse
+		make().Metadata(ctx, datasource.MetadataRequest{ProviderTypeName: "pgbackup"}, &meta)
+		var schema datasource.SchemaResponse
+		make().Schema(ctx, datasource.SchemaRequest{}, &schema)
+		if diags := schema.Schema.ValidateImplementation(ctx); diags.HasError() {
+			t.Errorf("%s: %v", meta.TypeName, diags)
+		}
+	}
 }
 
 // Served over the protocol, as Terraform and the documentation see them.
@@ -45,14 +55,26 @@ func TestEveryAttributeIsDescribed(t *testing.T) {
 		t.Fatalf("%v, %v", err, schemas.Diagnostics)
 	}
 	described(t, "provider", schemas.Provider.Block.Attributes)
-	for name, schema := range schemas.ResourceSchemas {
-		if !strings.HasSuffix(schema.Block.Description, ".") {
-			t.Errorf("%s has no description", name)
+	for _, kind := range []map[string]*tfprotov6.Schema{schemas.ResourceSchemas, schemas.DataSourceSchemas} {
+		for name, schema := range kind {
+			if !strings.HasSuffix(schema.Block.Description, ".") {
+				t.Errorf("%s has no description", name)
+			}
+			described(t, name, schema.Block.Attributes)
 		}
-		described(t, name, schema.Block.Attributes)
 	}
-	if n := len(schemas.ResourceSchemas); n != 4 {
-		t.Errorf("%d resources", n)
+	for name, f := range schemas.Functions {
+		for _, p := range append(f.Parameters, f.VariadicParameter) {
+			if p.Name == "" || !strings.HasSuffix(p.Description, ".") || !strings.Contains(p.Description, "`") {
+				t.Errorf("function %s: its parameter %q is described as %q", name, p.Name, p.Description)
+			}
+		}
+		if f.Summary == "" || !strings.HasSuffix(f.Description, ".") {
+			t.Errorf("function %s has no description", name)
+		}
+	}
+	if a, b, c := len(schemas.ResourceSchemas), len(schemas.DataSourceSchemas), len(schemas.Functions); a != 4 || b != 2 || c != 2 {
+		t.Errorf("%d resources, %d data sources, %d functions", a, b, c)
 	}
 }
 

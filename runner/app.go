@@ -27,6 +27,7 @@ type app struct {
 	screen *observe.Screen // standard error, shared by log lines and progress
 	job    *job.Job        // nil without --job
 
+	stateLimit  int       // how many versions of a state file are read
 	ignoredDays sync.Once // tells once that BACKUP_RETENTION_DAYS is not used
 	keyMissed   []error   // why the references a repository suggests gave no key
 }

@@ -10,8 +10,10 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/rotate"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/storageclass"
 )
 
 // backupRun is one invocation of backup: one database or many.
@@ -65,7 +67,26 @@ func (b *backupRun) stampPolicy(ctx context.Context) {
 		b.rotate = false
 	}
 	b.opts.Policy, b.opts.PolicyRevision = found.name, found.revision
+	if rev := found.declared(); rev != nil {
+		b.store(rev.Document, found.UploadTier())
+	}
 }
+
+// store says how the objects of a new point are stored under a policy: in the
+// class of the tier it begins in, and with the tags that transitions go by.
+func (b *backupRun) store(d policy.Document, tier string) {
+	b.opts.Tier = tier
+	// STANDARD is what every store does by itself; some know no classes at all.
+	if class := d.Storage.UploadClass(tier); class != storageclass.Standard {
+		b.opts.StorageClass = class
+	}
+	if hasTiers(d) && b.opts.Repo.CanTag() {
+		b.opts.Tags = repo.TierTags(d.Name, tier)
+	}
+}
+
+// hasTiers tells whether it matters in which tier a point of the policy is.
+func hasTiers(d policy.Document) bool { return len(d.Storage.Transitions) > 0 }
 
 // takeAll backs up one database after the other. One that fails does not keep
 // the others from being backed up.
@@ -132,7 +153,11 @@ func (b *backupRun) rotateOwn(ctx context.Context, source string) {
 		}
 		return
 	}
-	opts := b.rotateOptions(b.opts.Repo, found)
+	opts, err := b.rotateOptions(ctx, b.opts.Repo, found)
+	if err != nil {
+		b.warned("the backup is good, but nothing was rotated: %v", err)
+		return
+	}
 	opts.Filter = repo.Filter{Source: source, Kind: logical.Kind}
 	out, err := rotate.Run(ctx, opts)
 	b.deleted = append(b.deleted, out.Delete...)

@@ -104,3 +104,6 @@ func oneLine(s string) string {
 	}
 	return strings.Join(parts, "; ")
 }
+
+// notFound is an error about something that was named and is not there.
+func notFound(err error) error { return exitcode.With(exitcode.NotFound, err) }

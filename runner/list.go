@@ -20,7 +20,7 @@ type listedPoint struct {
 	Bytes    int64      `json:"bytes"` // stored
 	Verified bool       `json:"verified"`
 	Held     bool       `json:"held"`
-	Tier     *string    `json:"tier"`
+	Tier     *string    `json:"tier"` // null when it is in none
 	Problem  string     `json:"problem,omitempty"`
 }
 
@@ -90,12 +90,24 @@ func listing(points []repo.Listed) any {
 			end := m.End.UTC()
 			l.Start, l.End, l.Bytes = m.Start.UTC(), &end, m.StoredSize()
 		}
+		if tier := tierOf(p); tier != "" {
+			l.Tier = &tier
+		}
 		if p.Problem != nil {
 			l.Problem = oneLine(p.Problem.Error())
 		}
 		out.Points = append(out.Points, l)
 	}
 	return out
+}
+
+// tierOf is the tier a point is in: the one it was put into last, or the one it
+// was uploaded in. "" when no policy has tiers.
+func tierOf(p repo.Listed) string {
+	if p.Tier == "" && p.Manifest != nil {
+		return p.Manifest.Tier
+	}
+	return p.Tier
 }
 
 func (a *app) listTable(r *repo.Repository, points []repo.Listed) error {

@@ -20,6 +20,8 @@ type rules struct {
 	retention.Rules
 	name     string // of the policy, "" without one
 	revision int    // of the policy in the repository, 0 for a file
+	// current is that revision; nil for rules that are not from the repository.
+	current *policy.Revision
 	// none says why nothing is to be rotated; "" when there are rules.
 	none string
 	// overrides are the keep flags that replace rules of the policy.
@@ -83,7 +85,7 @@ func (a *app) policyRules(ctx context.Context, r *repo.Repository) (rules, error
 	switch {
 	case name == "":
 		return rules{none: "there is no policy"}, nil
-	case strings.ContainsAny(name, "/\\") || strings.HasSuffix(name, ".json"):
+	case isPolicyFile(name):
 		return policyFile(name)
 	}
 	if err := policy.ValidateName(name); err != nil {
@@ -97,17 +99,40 @@ func (a *app) policyRules(ctx context.Context, r *repo.Repository) (rules, error
 		return rules{name: name, revision: rev.Number, none: fmt.Sprintf("policy %q is retired", name)}, nil
 	}
 	found, err := rev.Document.Rules()
-	return rules{Rules: found, name: name, revision: rev.Number}, err
+	return rules{Rules: found, name: name, revision: rev.Number, current: &rev}, err
 }
 
-func policyFile(name string) (rules, error) {
+// isPolicyFile tells the file of a policy document from the name of a policy.
+func isPolicyFile(name string) bool {
+	return strings.ContainsAny(name, "/\\") || strings.HasSuffix(name, ".json")
+}
+
+// declared is the revision whose rules apply as they are; nil when they are the
+// operator's word: flags, or a file.
+func (r rules) declared() *policy.Revision {
+	if len(r.overrides) > 0 {
+		return nil
+	}
+	return r.current
+}
+
+// readPolicyFile reads a policy document from a file.
+func readPolicyFile(name string) (policy.Document, error) {
 	data, err := os.ReadFile(name)
 	if err != nil {
-		return rules{}, usagef("read policy file: %w", err)
+		return policy.Document{}, usagef("read policy file: %w", err)
 	}
 	document, err := policy.Parse(data)
 	if err != nil {
-		return rules{}, usagef("policy file %s: %w", name, err)
+		return policy.Document{}, usagef("policy file %s: %w", name, err)
+	}
+	return document, nil
+}
+
+func policyFile(name string) (rules, error) {
+	document, err := readPolicyFile(name)
+	if err != nil {
+		return rules{}, err
 	}
 	found, err := document.Rules()
 	return rules{Rules: found, name: document.Name}, err

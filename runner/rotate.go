@@ -44,7 +44,10 @@ func (a *app) rotate(ctx context.Context, keep *keepFlags, kind string, dryRun b
 	if found.none != "" {
 		return a.nothingToRotate(found)
 	}
-	opts := a.rotateOptions(r, found)
+	opts, err := a.rotateOptions(ctx, r, found)
+	if err != nil {
+		return err
+	}
 	opts.Filter = a.filter(kind)
 	if opts.Match, err = a.ownSources(ctx); err != nil {
 		return err
@@ -60,11 +63,24 @@ func (a *app) rotate(ctx context.Context, keep *keepFlags, kind string, dryRun b
 	return a.rotated(ctx, out, rotation{rules: found, filter: opts.Filter, repo: r}, err)
 }
 
-func (a *app) rotateOptions(r *repo.Repository, found rules) rotate.Options {
-	return rotate.Options{
+// rotateOptions says what to apply. A revision of the repository is held to what
+// was approved, and it puts points into their tiers; rules that the operator gives
+// for one run do neither.
+func (a *app) rotateOptions(ctx context.Context, r *repo.Repository, found rules) (rotate.Options, error) {
+	opts := rotate.Options{
 		Repo: r, Rules: found.Rules, Now: a.now(), Policy: found.name, PolicyRevision: found.revision,
 		By: by(), Self: repo.Self(), Log: a.log,
 	}
+	rev := found.declared()
+	if rev == nil {
+		return opts, nil
+	}
+	opts.Tiers = hasTiers(rev.Document)
+	var err error
+	if opts.Restrict, err = rotate.Restrictions(ctx, r, *rev, opts.Now); err != nil {
+		return opts, fmt.Errorf("whether revision %d of policy %q was approved is not known, so nothing is rotated: %w", rev.Number, found.name, err)
+	}
+	return opts, nil
 }
 
 // nothingToRotate is for a policy that is retired, which is fine, and for no

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
@@ -54,7 +56,7 @@ func (s *scripts) run(dir string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "sampledb": s.sampledb, "sql": s.sql, "samedb": s.samedb, "s3": s.s3, "json": jsonValue,
 			"flip": flip, "lease": lease, "unlease": unlease, "interrupt": s.interrupt, "twice": s.twice, "putpolicy": putPolicy, "pg_restore_into": s.pgRestoreInto,
-			"unprivileged": unprivileged,
+			"unprivileged": unprivileged, "putrevision": putRevision, "commit": commitPoint, "s3put": s3Put, "s3rm": s3Remove, "s3cat": s3Cat, "s3tags": s3Tags,
 		},
 		RequireUniqueNames: true,
 	})
@@ -79,6 +81,7 @@ func (s *scripts) setup(env *testscript.Env) error {
 	env.Setenv("HOSTPART", fmt.Sprintf("%s-%d", s.pg.Host, s.pg.Port))
 	env.Setenv("USER", "tester")
 	env.Values[leases{}] = &[]*repo.Lease{}
+	env.Values[s3Server{}] = &testenv.S3Server{}
 	// Names of databases are the server's; scripts run at the same time.
 	env.Setenv("DB", "db"+strconv.FormatInt(time.Now().UnixNano(), 36))
 	return nil
@@ -181,10 +184,16 @@ func (s *scripts) pgRestoreInto(ts *testscript.TestScript, _ bool, args []string
 	}
 }
 
-// s3 [flaky] starts an S3 server and sets REPO and the credentials for it. A
-// flaky one answers every fifth request with 500 or 503.
+// s3 [flaky|versioned] starts an S3 server and sets REPO, STATE (a state file that
+// is not there yet) and the credentials for it. A flaky one answers every fifth
+// request with 500 or 503.
 func (s *scripts) s3(ts *testscript.TestScript, _ bool, args []string) {
-	srv := testenv.S3(s.t)
+	var opts []testenv.S3Option
+	if len(args) == 1 && args[0] == "versioned" {
+		opts = append(opts, testenv.S3Versioned())
+	}
+	srv := testenv.S3(s.t, opts...)
+	*ts.Value(s3Server{}).(*testenv.S3Server) = *srv
 	for _, kv := range srv.Env() {
 		name, value, _ := strings.Cut(kv, "=")
 		ts.Setenv(name, value)
@@ -197,6 +206,7 @@ func (s *scripts) s3(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Setenv("S3", endpoint)
 	ts.Setenv("BUCKET", srv.Bucket)
+	ts.Setenv("STATE", "s3://"+srv.Bucket+"/"+stateKey+"?"+url.Values{"endpoint": {endpoint}}.Encode())
 	ts.Setenv("REPO", "s3://"+srv.Bucket+"/"+ts.Getenv("DB")+"?"+url.Values{"endpoint": {endpoint}}.Encode())
 }
 
@@ -239,7 +249,11 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 func openRepo(ts *testscript.TestScript) *repo.Repository {
 	at, err := location.Parse(ts.Getenv("REPO"))
 	ts.Check(err)
-	store, err := location.Open(context.Background(), at, location.OpenOptions{})
+	opts := location.OpenOptions{}
+	if srv := ts.Value(s3Server{}).(*testenv.S3Server); !at.IsDirectory() {
+		opts.AWS = &aws.Config{Region: srv.Region, Credentials: credentials.NewStaticCredentialsProvider(srv.AccessKey, srv.SecretKey, "")}
+	}
+	store, err := location.Open(context.Background(), at, opts)
 	ts.Check(err)
 	r, err := repo.Open(context.Background(), store, repo.OpenOptions{})
 	ts.Check(err)

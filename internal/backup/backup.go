@@ -31,6 +31,10 @@ type Options struct {
 	Job            string
 	RunnerVersion  string
 
+	StorageClass string            // of the data objects; "" = the bucket's default
+	Tags         map[string]string // of the data objects, such as repo.TierTags; stores without tags ignore them
+	Tier         string            // stamped into the manifest: the tier Tags say
+
 	StallTimeout time.Duration // no progress for so long aborts; default 10 min
 	MaxDuration  time.Duration // the whole backup; 0 = no limit
 	LockTimeout  time.Duration // to get the table locks; default 60 s

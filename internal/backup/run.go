@@ -158,7 +158,9 @@ func (r *run) take(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.point, err = r.Repo.NewPoint(r.Source, logical.Kind, start, repo.WriterOptions{VerifyStored: r.Verify == "stored"})
+	r.point, err = r.Repo.NewPoint(r.Source, logical.Kind, start, repo.WriterOptions{
+		VerifyStored: r.Verify == "stored", StorageClass: r.StorageClass, Tags: r.Tags,
+	})
 	if err != nil {
 		return err
 	}
@@ -257,7 +259,7 @@ func (r *run) describe(ctx context.Context, d *dumped) (*repo.Manifest, error) {
 		},
 		Verification: repo.Verification{Level: r.Verify, Archive: true, Reference: "pg_restore " + r.tools.Version},
 		Totals:       totals, Skipped: r.skipped,
-		Policy: r.Policy, PolicyRevision: r.PolicyRevision, Job: r.Job, Durations: r.durations,
+		Policy: r.Policy, PolicyRevision: r.PolicyRevision, Job: r.Job, Tier: r.Tier, Durations: r.durations,
 	}
 	if sel := repo.Selection(r.Selection); sel.IncludeTables != nil || sel.ExcludeTables != nil || sel.IncludeSchemas != nil || sel.ExcludeSchemas != nil {
 		m.Selection = &sel

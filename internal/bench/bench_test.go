@@ -59,6 +59,7 @@ func TestBench(t *testing.T) {
 	b.backups()
 	b.restores()
 	b.decisions()
+	b.listings()
 	b.plans()
 	b.write()
 }
@@ -177,6 +178,12 @@ func (b *bench) decisions() {
 	}
 }
 
+// setenv sets NAME=value for this process: stores that it opens itself read it.
+func (b *bench) setenv(assignment string) {
+	name, value, _ := strings.Cut(assignment, "=")
+	b.t.Setenv(name, value)
+}
+
 func findAWS(t *testing.T) string {
 	if p, err := filepath.Abs("../../.venv/bin/aws"); err == nil {
 		if _, err := os.Stat(p); err == nil {
@@ -209,6 +216,8 @@ func (b *bench) write() {
 	p("| peak memory of the runner, backup | | %d MiB (stored: %d MiB) | 128 MiB |", b.rows[ours].rss()>>20, b.rows[ourStored].rss()>>20)
 	p("| peak memory of the runner, restore | | %d MiB | 128 MiB |", b.rows[restoring].rss()>>20)
 	p("| retention decision, 1,000,000 points | | %.2f s | 2 s |", b.rows["retention"].wall().Seconds())
+	p("| listing of %s points of %d sources on S3 | one LIST of the same keys, page after page | %.2fx its time (%.1f s) | |", "1,000,000", manySources, ratio(ourListing, pageByPage), b.rows[ourListing].wall().Seconds())
+	p("| decision about what was listed | | %.2f s | 2 s |", b.rows[ourDecision].wall().Seconds())
 	p("| plan of %d resources, nothing changed | a plan of %d `terraform_data` | %.2fx its time | |", planned, planned, ratio(ourPlan, otherPlan))
 	fmt.Print("\n" + out.String())
 	if *report != "" {

@@ -68,6 +68,7 @@ type Table struct {
 	Region   string // whose prices these are, which may not be the one asked for
 	Currency string // "USD"
 	Source   string // address of the price page the values were taken from
+	Note     string // what a reader should know besides, "" for nothing
 	// Overridden names the classes whose price per GB-month With replaced.
 	Overridden []string
 
@@ -112,10 +113,14 @@ func Prices(region string) Table {
 	if err != nil {
 		panic(err) // the file is part of the program, and a test reads it
 	}
+	note := ""
 	if file.Regions[region] == nil {
+		if region != "" {
+			note = "none of " + region + " known"
+		}
 		region = DefaultRegion
 	}
-	return Table{Date: file.Date, Region: region, Currency: file.Currency, Source: file.Source, prices: file.Regions[region]}
+	return Table{Date: file.Date, Region: region, Note: note, Currency: file.Currency, Source: file.Source, prices: file.Regions[region]}
 }
 
 // IsZero reports whether there are no prices: nothing is to be estimated.
@@ -127,8 +132,8 @@ func (t Table) String() string {
 		return "no prices"
 	}
 	s := fmt.Sprintf("S3 list prices of %s, %s", t.Region, t.Date)
-	if t.Source == "" { // a store with no price list of ours
-		s = fmt.Sprintf("prices of %s, %s", t.Region, t.Date)
+	if t.Note != "" {
+		s += " (" + t.Note + ")"
 	}
 	if len(t.Overridden) > 0 {
 		s += "; as configured: " + strings.Join(t.Overridden, ", ")

@@ -35,6 +35,9 @@ var (
 	ErrInvalidKey = errors.New("invalid key")
 	// ErrChecksum: the store reports other bytes than were sent.
 	ErrChecksum = errors.New("checksum mismatch")
+	// ErrArchived: the object is in an archive class; its bytes have to be brought
+	// back before they can be read.
+	ErrArchived = errors.New("archived")
 	// ErrUnsupported: the store does not honour what the call needs.
 	ErrUnsupported = errors.New("not supported by this store")
 	// ErrTransient: worth trying again (throttling, 5xx, reset connection,

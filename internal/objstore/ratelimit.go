@@ -17,7 +17,10 @@ func RateLimit(s Store, bytesPerSecond int64) Store {
 	}
 	// A quarter of a second of burst keeps small requests from stuttering.
 	burst := max(int(min(bytesPerSecond/4, 8<<20)), 4<<10)
-	return &limitedStore{Store: s, limit: rate.NewLimiter(rate.Limit(bytesPerSecond), burst)}
+	limited := &limitedStore{Store: s, limit: rate.NewLimiter(rate.Limit(bytesPerSecond), burst)}
+	tagger, _ := s.(Tagger) // moves no bytes worth counting, as do listings
+	folders, _ := s.(FolderLister)
+	return offering(limited, tagger, folders)
 }
 
 type limitedStore struct {

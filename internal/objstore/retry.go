@@ -44,7 +44,16 @@ func Retry(s Store, opts RetryOptions) Store {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
-	return &retryStore{Store: s, opts: opts}
+	r := &retryStore{Store: s, opts: opts}
+	var tagger Tagger
+	var folders FolderLister
+	if inner, ok := s.(Tagger); ok {
+		tagger = retriedTagger{r, inner}
+	}
+	if inner, ok := s.(FolderLister); ok {
+		folders = retriedFolders{r, inner}
+	}
+	return offering(r, tagger, folders)
 }
 
 type retryStore struct {

@@ -24,9 +24,31 @@ type Tombstone struct {
 	Reasons        []string  `json:"reasons"`
 	Policy         string    `json:"policy,omitempty"`
 	PolicyRevision int       `json:"policy_revision,omitempty"`
+	// MadeUnder is the policy that the point was made under, as its manifest said,
+	// which may be another than the one it was deleted by.
+	MadeUnder string `json:"made_under,omitempty"`
 }
 
 func (r Ref) tombstoneKey() string { return tombstonesPrefix + r.path() + ".json" }
+
+// Tombstone reads what is left of a deleted point. ErrNotFound when it has none.
+func (r *Repository) Tombstone(ctx context.Context, ref Ref) (Tombstone, error) {
+	data, err := readSmall(ctx, r.store, ref.tombstoneKey(), maxTombstone)
+	if err != nil {
+		return Tombstone{}, fmt.Errorf("read the tombstone of %s: %w", ref, notFound(err))
+	}
+	var t Tombstone
+	if err := decodeOne(data, &t); err != nil {
+		return Tombstone{}, fmt.Errorf("read %s: %w: %w", ref.tombstoneKey(), ErrDamaged, err)
+	}
+	if t.ID != ref.ID || t.Source != ref.Source || t.Kind != ref.Kind {
+		return Tombstone{}, fmt.Errorf("read %s: %w: it says it is of %s/%s/%s", ref.tombstoneKey(), ErrDamaged, t.Source, t.Kind, t.ID)
+	}
+	return t, nil
+}
+
+// maxTombstone bounds a tombstone in bytes: reasons are a few sentences.
+const maxTombstone = 1 << 20
 
 // ErrHeld: a point that is held is not deleted.
 var ErrHeld = errors.New("it is held")
@@ -70,20 +92,27 @@ func (r *Repository) refuseHeld(ctx context.Context, ref Ref) error {
 	return nil
 }
 
-// deleteData removes a point's data objects and unfinished uploads.
+// deleteData removes a point's data objects and unfinished uploads, and before
+// them its tier marks, which say nothing without the data. Holds and
+// condemnations stay: they are facts about what was.
 func (r *Repository) deleteData(ctx context.Context, ref Ref) error {
 	if _, err := r.store.AbortUploads(ctx, ref.DataPrefix()); err != nil {
 		return fmt.Errorf("abort uploads of %s: %w", ref, err)
 	}
-	var keys []string
-	for info, err := range r.store.List(ctx, ref.DataPrefix()) {
-		if err != nil {
-			return fmt.Errorf("list data of %s: %w", ref, err)
+	for _, prefix := range []string{tiersPrefix + ref.path() + "/", ref.DataPrefix()} {
+		var keys []string
+		for info, err := range r.store.List(ctx, prefix) {
+			if err != nil {
+				return fmt.Errorf("list data of %s: %w", ref, err)
+			}
+			keys = append(keys, info.Key)
 		}
-		keys = append(keys, info.Key)
-	}
-	if err := r.store.Delete(ctx, keys...); err != nil {
-		return fmt.Errorf("delete data of %s: %w", ref, err)
+		if len(keys) == 0 {
+			continue
+		}
+		if err := r.store.Delete(ctx, keys...); err != nil {
+			return fmt.Errorf("delete data of %s: %w", ref, err)
+		}
 	}
 	return nil
 }

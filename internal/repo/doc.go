@@ -10,8 +10,9 @@
 //	PointWriter a point being made
 //	Index       where the parts of an archive lie in a point's chunks
 //	Lease       the right to change one source
-//	Mark        a hold or a condemnation: small write-once facts
+//	Mark        a hold, a condemnation or a tier: small write-once facts
 //	Tombstone   what is left of a deleted point
+//	History     every point there is or was, with its marks, at any moment
 //
 // What must not live here: what to keep (package retention), what is in an
 // archive (package postgres/pgarchive), and how objects are stored (objstore).

@@ -16,6 +16,7 @@ const (
 	pointsPrefix     = "points/"
 	holdsPrefix      = "holds/"
 	condemnedPrefix  = "condemned/"
+	tiersPrefix      = "tiers/"
 	tombstonesPrefix = "tombstones/"
 	locksPrefix      = "locks/"
 	auditPrefix      = "audit/"
@@ -96,10 +97,13 @@ func (r Ref) familyPath() string {
 }
 
 // parseManifestKey is the reverse of ManifestKey.
-func parseManifestKey(key string) (Ref, error) {
-	rest, ok := strings.CutPrefix(key, manifestsPrefix)
+func parseManifestKey(key string) (Ref, error) { return parseKey(key, manifestsPrefix) }
+
+// parseKey reads <family><source>/<kind>/<id>[~<parent>].json.
+func parseKey(key, family string) (Ref, error) {
+	rest, ok := strings.CutPrefix(key, family)
 	if !ok {
-		return Ref{}, fmt.Errorf("key %q is not below %s", key, manifestsPrefix)
+		return Ref{}, fmt.Errorf("key %q is not below %s", key, family)
 	}
 	name, ok := strings.CutSuffix(rest, ".json")
 	if !ok {

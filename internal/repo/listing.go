@@ -16,6 +16,16 @@ type Listed struct {
 	Start     time.Time // from the id, second precision
 	Held      bool
 	Condemned bool
+	// Committed is when the point became visible, by the store's clock; Start
+	// where that is not known (a deleted point, a copied repository).
+	Committed time.Time
+	// Deleted is when its deletion began, by the store's clock; zero for a point
+	// that is there. Only a History knows of deleted points.
+	Deleted time.Time
+	// Tier is what the newest tier mark says, with the policy that set it; "" when
+	// there is none: then the point is in the tier its manifest names.
+	Tier       string
+	TierPolicy string
 	// Problem is why the point can not be read; nil when it can, as far as was
 	// looked at. Such a point is never deleted, nor is anything of its source.
 	Problem error
@@ -44,60 +54,24 @@ func (f Filter) prefix() string {
 }
 
 // List returns the committed points, newest first by start time. It reads keys
-// only: one LIST of the manifests and one each of the marks. A manifest key that
-// is not understood is returned with its Problem.
+// only: LISTs of the manifests and of the marks, several at once. A manifest key
+// that is not understood is returned with its Problem.
 func (r *Repository) List(ctx context.Context, f Filter) ([]Listed, error) {
-	holds, err := r.markStates(ctx, holdsPrefix, holdsPrefix+f.prefix())
+	h, err := r.history(ctx, f, manifestsPrefix, holdsPrefix, condemnedPrefix, tiersPrefix)
 	if err != nil {
 		return nil, err
 	}
-	condemned, err := r.markStates(ctx, condemnedPrefix, condemnedPrefix+f.prefix())
-	if err != nil {
-		return nil, err
-	}
-	var points []Listed
-	for info, err := range r.store.List(ctx, manifestsPrefix+f.prefix()) {
-		if err != nil {
-			return nil, fmt.Errorf("list recovery points of %s: %w", r.URL(), err)
-		}
-		ref, err := parseManifestKey(info.Key)
-		if err == nil && info.Size == 0 {
-			continue // abandoned: fenced, never was a point
-		}
-		if f.Kind != "" && ref.Kind != f.Kind && err == nil {
-			continue
-		}
-		l := Listed{Ref: ref, Key: info.Key}
-		if err != nil {
-			l.Problem = fmt.Errorf("%w: %w; move it out of %s if it is not pgbackup's", ErrDamaged, err, manifestsPrefix)
-		} else {
-			l.Start, _ = ParseID(ref.ID)
-			l.Held = holds[ref.path()].state == markHeld
-			l.Condemned = condemned[ref.path()].state == markCondemned
-		}
-		points = append(points, l)
-	}
-	sortNewestFirst(points)
-	return points, nil
+	return h.now(), nil
 }
 
-func sortNewestFirst(points []Listed) {
-	sort.SliceStable(points, func(i, j int) bool {
-		a, b := points[i], points[j]
-		if !a.Start.Equal(b.Start) {
-			return a.Start.After(b.Start)
-		}
-		if a.ID != b.ID {
-			return a.ID > b.ID
-		}
-		return a.Key < b.Key
-	})
+func damagedKey(err error) error {
+	return fmt.Errorf("%w: %w; move it out of %s if it is not pgbackup's", ErrDamaged, err, manifestsPrefix)
 }
 
 // loaders is how many manifests are read at once.
 const loaders = 16
 
-// LoadManifests reads the manifest of every point. One that is damaged, of a
+// LoadManifests reads the manifest of every point that is there. One that is damaged, of a
 // newer format or gone is reported in the point's Problem; an error is returned
 // only when reading itself is not possible (network, rights).
 func (r *Repository) LoadManifests(ctx context.Context, points []Listed) error {
@@ -123,7 +97,7 @@ func (r *Repository) LoadManifests(ctx context.Context, points []Listed) error {
 		})
 	}
 	for i := range points {
-		if points[i].Problem == nil && ctx.Err() == nil {
+		if points[i].Problem == nil && points[i].Deleted.IsZero() && ctx.Err() == nil {
 			next <- &points[i]
 		}
 	}

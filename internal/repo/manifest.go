@@ -43,6 +43,8 @@ type Manifest struct {
 	Policy         string `json:"policy,omitempty"`
 	PolicyRevision int    `json:"policy_revision,omitempty"`
 	Job            string `json:"job,omitempty"`
+	// Tier is the tier the point was uploaded in; tier marks say what became of it.
+	Tier string `json:"tier,omitempty"`
 
 	// Durations of each step in seconds.
 	Durations map[string]float64 `json:"durations,omitempty"`

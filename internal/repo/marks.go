@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,8 @@ import (
 //	holds/<source>/<kind>/<id>/000001-held.json
 //	holds/<source>/<kind>/<id>/000002-released.json
 //	condemned/<source>/<kind>/<id>/000001-condemned.json
+//
+// Tier marks are numbered alike and have states of their own: see TierMark.
 const (
 	markHeld      = "held"
 	markReleased  = "released"
@@ -107,34 +110,78 @@ type markState struct {
 }
 
 // markStates lists marks; the result is keyed by <source>/<kind>/<id>, escaped.
-// A mark that is not understood counts as one that keeps the point: it may be
-// damaged, or from a newer program.
 func (r *Repository) markStates(ctx context.Context, prefix, list string) (map[string]markState, error) {
 	keeping := markHeld
 	if prefix == condemnedPrefix {
 		keeping = markCondemned
 	}
-	marks := map[string]markState{}
-	for info, err := range r.store.List(ctx, list) {
-		if err != nil {
-			return nil, fmt.Errorf("list %s of %s: %w", strings.TrimSuffix(prefix, "/"), r.URL(), err)
+	var failed error
+	found := readMarkKeys(func(yield func(objstore.Info) bool) {
+		for info, err := range r.store.List(ctx, list) {
+			if err != nil {
+				failed = fmt.Errorf("list %s of %s: %w", strings.TrimSuffix(prefix, "/"), r.URL(), err)
+				return
+			}
+			if !yield(info) {
+				return
+			}
 		}
-		path, name := cutLast(strings.TrimPrefix(info.Key, prefix))
-		m := marks[path]
-		number, state, err := parseMark(name)
-		switch {
-		case err != nil:
-			m.unreadable = info.Key
-		// Two marks raced for one number: the state that keeps wins.
-		case number > m.number || number == m.number && keeps(state):
-			m.state, m.number = state, number
-		}
-		if m.unreadable != "" {
-			m.state = keeping
-		}
-		marks[path] = m
+	}, prefix)
+	if failed != nil {
+		return nil, failed
 	}
-	return marks, nil
+	states := make(map[string]markState, len(found))
+	for path, marks := range found {
+		states[path] = foldMarks(marks, keeping, func(placedMark) bool { return true })
+	}
+	return states, nil
+}
+
+// placedMark is a mark as a listing shows it.
+type placedMark struct {
+	key    string
+	number int    // 0 for a key that is not understood
+	state  string // of a tier mark: <tier>@<policy>
+	at     time.Time
+}
+
+// readMarkKeys reads the keys of marks, by <source>/<kind>/<id>, escaped.
+func readMarkKeys(infos iter.Seq[objstore.Info], prefix string) map[string][]placedMark {
+	marks := map[string][]placedMark{}
+	for info := range infos {
+		path, name := cutLast(strings.TrimPrefix(info.Key, prefix))
+		m := placedMark{key: info.Key, at: info.Modified}
+		number, state, err := parseMark(name)
+		if prefix == tiersPrefix {
+			number, state, err = parseTierMark(name)
+		}
+		if err == nil {
+			m.number, m.state = number, state
+		}
+		marks[path] = append(marks[path], m)
+	}
+	return marks
+}
+
+// foldMarks adds up the marks of one point that counts accepts. A mark that is
+// not understood counts as keeping, one that keeps the point: it may be damaged,
+// or from a newer program.
+func foldMarks(marks []placedMark, keeping string, counts func(placedMark) bool) markState {
+	var sum markState
+	for _, m := range marks {
+		switch {
+		case !counts(m):
+		case m.number == 0:
+			sum.unreadable = m.key
+		// Two marks raced for one number: the state that keeps wins.
+		case m.number > sum.number || m.number == sum.number && keeps(m.state):
+			sum.state, sum.number = m.state, m.number
+		}
+	}
+	if sum.unreadable != "" {
+		sum.state = keeping
+	}
+	return sum
 }
 
 func parseMark(name string) (int, string, error) {

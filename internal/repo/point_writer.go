@@ -17,7 +17,10 @@ type WriterOptions struct {
 	Buffers      int    // chunks of plain bytes in flight (default 3)
 	Parts        int    // parts in flight to the store (default 3)
 	VerifyStored bool   // decode our own output again before storing it
-	StorageClass string
+	StorageClass string // of the data objects; "" = the bucket's default
+	// Tags of the data objects, such as TierTags. Manifests and marks have none.
+	// Stores without tags ignore them.
+	Tags map[string]string
 
 	chunksPerObject uint32 // where a stream goes on in another object
 }
@@ -157,7 +160,7 @@ func (p *PointWriter) uncheckedObject() {
 }
 
 func (p *PointWriter) putOptions() objstore.PutOptions {
-	return objstore.PutOptions{StorageClass: p.opts.StorageClass}
+	return objstore.PutOptions{StorageClass: p.opts.StorageClass, Tags: p.opts.Tags}
 }
 
 // WriteStream stores data as a whole stream.

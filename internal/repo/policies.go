@@ -72,27 +72,6 @@ func (r *Repository) CurrentPolicy(ctx context.Context, name string) (policy.Rev
 	return r.readRevision(ctx, name, keys[len(keys)-1])
 }
 
-// PolicyHistory reads every revision of a policy, oldest first. ErrNotFound
-// when the policy never was.
-func (r *Repository) PolicyHistory(ctx context.Context, name string) ([]policy.Revision, error) {
-	keys, _, err := r.revisionKeys(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("policy %q in %s: %w", name, r.URL(), ErrNotFound)
-	}
-	history := make([]policy.Revision, 0, len(keys))
-	for _, k := range keys {
-		rev, err := r.readRevision(ctx, name, k)
-		if err != nil {
-			return nil, err
-		}
-		history = append(history, rev)
-	}
-	return history, nil
-}
-
 // Policies names every policy that has a revision, retired ones included, in
 // alphabetical order.
 func (r *Repository) Policies(ctx context.Context) ([]string, error) {

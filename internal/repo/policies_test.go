@@ -266,3 +266,47 @@ func TestADamagedRevisionIsSupersededOnlyByWhoKnowsItsNumber(t *testing.T) {
 		t.Errorf("%+v, %v", current, err)
 	}
 }
+
+func TestADamagedOldRevisionHidesNoneOfTheOthers(t *testing.T) {
+	t.Parallel()
+	r := policyRepository(t)
+	for i, daily := range []int{30, 14, 7} {
+		if _, err := r.PutPolicyRevision(t.Context(), i, prodPolicy(daily), by("ada")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keys, _, err := r.revisionKeys(t.Context(), "prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, content := range map[error]string{ErrDamaged: `{"format":1,`, ErrNewerFormat: `{"format":99}`} {
+		overwrite(t, r.store, keys[1], []byte(content))
+		history, err := r.PolicyHistory(t.Context(), "prod")
+		if err != nil || len(history) != 3 {
+			t.Fatalf("history has %d revisions: %v", len(history), err)
+		}
+		for i, past := range history {
+			if past.Number != i+1 || past.Key != keys[i] || (past.Problem != nil) != (i == 1) {
+				t.Errorf("revision %d: %+v", i+1, past)
+			}
+		}
+		problem := history[1].Problem
+		if !errors.Is(problem, want) || strings.Contains(problem.Error(), "nothing is rotated") || !strings.Contains(problem.Error(), keys[1]) {
+			t.Errorf("revision 2: %v, want %v", problem, want)
+		}
+	}
+	overwrite(t, r.store, keys[2], []byte(`{"format":1,`))
+	history, err := r.PolicyHistory(t.Context(), "prod")
+	if err != nil || !strings.Contains(history[2].Problem.Error(), "nothing is rotated") {
+		t.Errorf("the one in force: %v, %v", history, err)
+	}
+	r = r.over(&meddler{Store: r.store, before: func(op, key string) error {
+		if op == "get" && key == keys[0] {
+			return errReset
+		}
+		return nil
+	}})
+	if _, err := r.PolicyHistory(t.Context(), "prod"); !errors.Is(err, errReset) {
+		t.Errorf("a store that does not answer: %v", err)
+	}
+}

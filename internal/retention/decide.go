@@ -4,7 +4,8 @@
 // It is pure: points, rules and now go in, a plan comes out. Nothing here lists
 // a repository, reads a clock or deletes anything. What is never deleted,
 // whatever rules and clocks say, is in pins.go; the counting rules are in
-// slots.go; the sentences are in reasons.go.
+// slots.go; the sentences are in reasons.go; what a kept point stands for is in
+// tier.go.
 package retention
 
 import (
@@ -46,9 +47,9 @@ func Decide(in Input) Plan {
 	for _, g := range groups {
 		for i, p := range g.points {
 			if g.kept(i) {
-				plan.Keep = append(plan.Keep, Decision{p, g.keep[i]})
+				plan.Keep = append(plan.Keep, Decision{Point: p, Reasons: g.keep[i], By: g.by[i], Tier: g.tier(i)})
 			} else {
-				plan.Delete = append(plan.Delete, Decision{p, g.drop[i]})
+				plan.Delete = append(plan.Delete, Decision{Point: p, Reasons: g.drop[i]})
 			}
 		}
 	}
@@ -57,11 +58,14 @@ func Decide(in Input) Plan {
 
 // group is the work on the points of one source and kind, newest first.
 type group struct {
-	points []*Point
-	state  []state
-	keep   [][]string // reasons to keep, nil for a point that may go
-	drop   [][]string // reasons to delete, shared between points
-	byID   map[string]int32
+	points  []*Point
+	state   []state
+	keep    [][]string // reasons to keep, nil for a point that may go
+	drop    [][]string // reasons to delete, shared between points
+	by      []RuleSet  // rules that keep it
+	longest []unit     // longest period over that a rule keeps it for
+	tiers   tiers
+	byID    map[string]int32
 
 	walBase int // index of the base backup the rule wal keeps, -1 for none
 }
@@ -79,12 +83,24 @@ func (g *group) kept(i int) bool { return g.keep[i] != nil }
 
 func (g *group) addReason(i int, reason string) { g.keep[i] = append(g.keep[i], reason) }
 
+// tier of a kept point. The rules say nothing about one that is set aside, so
+// it has none: it stays in whatever class it is.
+func (g *group) tier(i int) string {
+	if g.state[i] == aside {
+		return ""
+	}
+	return g.tiers.name(g.longest[i])
+}
+
 func (g *group) decide(in *Input) {
 	n := len(g.points)
 	g.walBase = -1
 	g.state = make([]state, n)
 	g.keep = make([][]string, n)
 	g.drop = make([][]string, n)
+	g.by = make([]RuleSet, n)
+	g.longest = make([]unit, n)
+	g.tiers = newTiers(&in.Rules, in.Now)
 	g.setAside(in.Now)
 	g.expire(&in.Rules, in.Now)
 	g.countSlots(&in.Rules)

@@ -75,34 +75,32 @@ func TestHistoriesAreDecidedAsPinned(t *testing.T) {
 			last := c.points[len(c.points)-1].Start
 			rules := retention.Rules{Keep: c.rules, Location: location(c.zone)}
 			got := render(retention.Decide(retention.Input{Points: c.points, Rules: rules, Now: last.Add(time.Hour)}), rules)
-			file := filepath.Join("testdata", c.name+".golden")
-			if *update {
-				if err := os.MkdirAll("testdata", 0o755); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("%s differs (-want +got):\n%s", file, diff)
-			}
+			golden(t, c.name, got)
 		})
+	}
+}
+
+// golden compares what was decided with the file of that name.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs (-want +got):\n%s", file, diff)
 	}
 }
 
 func render(plan retention.Plan, rules retention.Rules) string {
 	var b strings.Builder
-	for _, f := range rules.Fields() {
-		if v := f.Value(); v != "off" {
-			fmt.Fprintf(&b, "%s = %s\n", f.Name, v)
-		}
-	}
-	fmt.Fprintf(&b, "time zone %s\n", rules.Location)
+	writeRules(&b, rules)
 	for _, part := range []struct {
 		title     string
 		decisions []retention.Decision
@@ -113,4 +111,13 @@ func render(plan retention.Plan, rules retention.Rules) string {
 		}
 	}
 	return b.String()
+}
+
+func writeRules(b *strings.Builder, rules retention.Rules) {
+	for _, f := range rules.Fields() {
+		if v := f.Value(); v != "off" {
+			fmt.Fprintf(b, "%s = %s\n", f.Name, v)
+		}
+	}
+	fmt.Fprintf(b, "time zone %s\n", rules.Location)
 }

@@ -162,10 +162,12 @@ func (g *group) pinWALBase(in *Input) {
 		g.walBase = i
 		if p.End.Before(bound) {
 			g.addReason(i, reason)
+			g.by[i] |= walBit
 			return
 		}
 	}
 	if g.walBase >= 0 {
+		g.by[g.walBase] |= walBit
 		g.addReason(g.walBase, walShortReason(&in.Rules))
 	}
 }

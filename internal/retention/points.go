@@ -37,6 +37,14 @@ type Decision struct {
 	// Reasons are sentences without a full stop, at least one. Slices of
 	// different decisions may share memory: read only.
 	Reasons []string
+	// By are the counting rules and spans, and wal, that keep the point; empty
+	// for one that stays for another reason, and for one that goes.
+	By RuleSet
+	// Tier of a kept point: the longest period of the rules that keep it which is
+	// over, or else Rules.UploadTier. "" for a point that goes, and for one that
+	// no rule decides about (held, locked, condemned, unreadable, dated in the
+	// future): such a one stays in the tier it has.
+	Tier string
 }
 
 // Plan is the outcome for every point of the input: each is in exactly one of

@@ -16,6 +16,13 @@ const (
 	year
 )
 
+// unitOf is the period that each rule distinguishes; wal distinguishes none.
+var unitOf = map[string]unit{
+	"keep_last": point, "keep_hourly": hour, "keep_daily": day, "keep_weekly": week, "keep_monthly": month, "keep_yearly": year,
+	"keep_within": point, "keep_within_hourly": hour, "keep_within_daily": day, "keep_within_weekly": week,
+	"keep_within_monthly": month, "keep_within_yearly": year,
+}
+
 // calendar gives each unit its number for one point at a time. Two points are
 // in the same period exactly when the numbers are equal.
 type calendar struct {
@@ -59,6 +66,7 @@ func floorDiv(a, b int64) int64 {
 type rule struct {
 	name  string // as in HCL
 	value string // what the user gave
+	bit   RuleSet
 	unit  unit
 	count int // slots of a counting rule, All for no end; 0 for a span
 
@@ -85,18 +93,13 @@ func (r *rule) covers(t time.Time) bool {
 // A span counts back from that point, not from now: when backups stop, nothing
 // ages out.
 func active(rules *Rules, newest time.Time) []rule {
-	units := map[string]unit{
-		"keep_last": point, "keep_hourly": hour, "keep_daily": day, "keep_weekly": week, "keep_monthly": month, "keep_yearly": year,
-		"keep_within": point, "keep_within_hourly": hour, "keep_within_daily": day, "keep_within_weekly": week,
-		"keep_within_monthly": month, "keep_within_yearly": year,
-	}
 	var list []rule
-	for _, f := range rules.Fields() {
-		unit, known := units[f.Name]
+	for i, f := range rules.Fields() {
+		unit, known := unitOf[f.Name]
 		if !known || !f.set() {
 			continue
 		}
-		r := rule{name: f.Name, value: f.Value(), unit: unit}
+		r := rule{name: f.Name, value: f.Value(), bit: 1 << i, unit: unit}
 		if f.Count != nil {
 			r.count, r.left = *f.Count, *f.Count
 		} else {
@@ -160,6 +163,8 @@ func (g *group) countSlots(rules *Rules) {
 		for r := range list {
 			if reason, ok := list[r].take(&now, p.Start, i == oldest); ok {
 				g.addReason(i, reason)
+				g.by[i] |= list[r].bit
+				g.longest[i] = g.tiers.lifted(g.longest[i], list[r].unit, &now)
 			}
 		}
 		if !g.kept(i) {

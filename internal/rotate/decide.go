@@ -6,63 +6,180 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
 )
 
-// decide reads the points of a filter and applies the rules and the guards.
-// Whole sources are read even for one kind: an unreadable manifest of any kind
+// decideKeys applies rules to points as far as their keys and marks tell of them.
+// It reads nothing and is what both a rotation and the review of a change go by.
+// Manifests are looked at where they are loaded: for End, which the rule wal needs
+// (see loadEnds), and for nothing else.
+//
+// newestArchived is, per source, how far the archived WAL reaches; nil where that
+// is not known.
+func decideKeys(points []repo.Listed, rules retention.Rules, now time.Time, newestArchived map[string]time.Time) retention.Plan {
+	input := retention.Input{Points: make([]retention.Point, len(points)), Rules: rules, Now: now, NewestArchived: newestArchived}
+	for i := range points {
+		input.Points[i] = point(&points[i])
+	}
+	return retention.Decide(input)
+}
+
+// point is what the rules need to know of a listed point. It starts when its id
+// says (law 4); a manifest that says otherwise is damaged.
+func point(l *repo.Listed) retention.Point {
+	p := retention.Point{
+		ID: l.ID, Source: l.Source, Kind: l.Kind, Start: l.Start, Parent: l.Parent,
+		Verified: l.Verified(), Held: l.Held, Condemned: l.Condemned, Unreadable: l.Problem != nil,
+	}
+	if l.Manifest != nil {
+		p.End = l.Manifest.End
+	}
+	return p
+}
+
+// refOf is the ref of a point that decideKeys decided about.
+func refOf(p *retention.Point) repo.Ref {
+	return repo.Ref{Source: p.Source, Kind: p.Kind, ID: p.ID, Parent: p.Parent}
+}
+
+// loadEnds reads the manifests of the base backups among points where the rule wal
+// is given: what it keeps depends on when they ended, which no key says.
+func loadEnds(ctx context.Context, r *repo.Repository, points []repo.Listed, rules retention.Rules) error {
+	if rules.WAL.IsZero() {
+		return nil
+	}
+	return loadSome(ctx, r, points, func(l *repo.Listed) bool { return l.Kind == retention.KindPhysical })
+}
+
+// loadSome reads the manifests of the points that want says and that are not
+// loaded yet.
+func loadSome(ctx context.Context, r *repo.Repository, points []repo.Listed, want func(*repo.Listed) bool) error {
+	var which []int
+	var some []repo.Listed
+	for i := range points {
+		if points[i].Manifest == nil && want(&points[i]) {
+			which = append(which, i)
+			some = append(some, points[i])
+		}
+	}
+	if len(some) == 0 {
+		return nil
+	}
+	if err := r.LoadManifests(ctx, some); err != nil {
+		return err
+	}
+	for n, i := range which {
+		points[i] = some[n]
+	}
+	return nil
+}
+
+// decide lists the points of a filter and decides what happens to each. Whole
+// sources are looked at even for one kind: an unreadable manifest of any kind
 // protects all of its source.
-func (opts Options) decide(ctx context.Context, f repo.Filter) (Outcome, error) {
+func (opts Options) decide(ctx context.Context, f repo.Filter) (Outcome, []repo.Listed, error) {
 	listed, err := opts.Repo.List(ctx, repo.Filter{Source: f.Source})
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, nil, err
 	}
 	if opts.Match != nil {
 		listed = slices.DeleteFunc(listed, func(l repo.Listed) bool { return !opts.Match(l.Source) })
 	}
-	if err := opts.Repo.LoadManifests(ctx, listed); err != nil {
+	out, err := opts.guarded(ctx, listed, f)
+	return out, listed, err
+}
+
+// guarded decides about whole sources: what the rules say by keys alone, less what
+// the restrictions keep, less what is in doubt. Manifests are read, and data is
+// looked for, only of sources that would lose points; those of listed are filled
+// in. The outcome has the points that f matches.
+//
+// Points of listed that were deleted since (Listed.Deleted) are decided about and
+// nothing of them is read.
+func (opts Options) guarded(ctx context.Context, listed []repo.Listed, f repo.Filter) (Outcome, error) {
+	if err := loadEnds(ctx, opts.Repo, listed, opts.Rules); err != nil {
 		return Outcome{}, err
 	}
-	points := make([]retention.Point, len(listed))
-	at := make(map[*retention.Point]*repo.Listed, len(listed))
-	unreadable := map[string][]string{} // source -> keys of its unreadable manifests
-	out := opts.newOutcome()
-	for i := range listed {
-		l := &listed[i]
-		points[i] = point(*l)
-		at[&points[i]] = l
-		if l.Problem != nil {
-			source := sourceOf(*l)
-			unreadable[source] = append(unreadable[source], l.Key)
-			out.warn(source, unreadableWarning(source, *l))
-		}
+	out := opts.byRules(listed, f)
+	losing := out.losing()
+	if err := loadSome(ctx, opts.Repo, listed, func(l *repo.Listed) bool { return losing[l.Source] }); err != nil {
+		return Outcome{}, err
 	}
-	plan := retention.Decide(retention.Input{Points: points, Rules: opts.Rules, Now: opts.Now})
+	unreadable := unreadableSources(listed)
+	if slices.ContainsFunc(out.Delete, func(d Decision) bool { return len(unreadable[d.Source]) > 0 }) {
+		out = opts.byRules(listed, f) // with what is unreadable set aside
+	}
+	out.addBytes(listed)
+	out.spareUnreadable(listed, unreadable)
+	if err := opts.checkData(ctx, listed, &out); err != nil {
+		return out, err
+	}
+	if err := opts.spareOthers(ctx, listed, &out); err != nil {
+		return out, err
+	}
+	return out, guard(listed, out.Delete, opts.Now)
+}
+
+// byRules is the outcome by the rules and the restrictions.
+func (opts Options) byRules(listed []repo.Listed, f repo.Filter) Outcome {
+	plan := decideKeys(listed, opts.Rules, opts.Now, nil)
+	out := opts.newOutcome()
 	wanted := func(p *retention.Point) bool {
 		return (f.Kind == "" || p.Kind == f.Kind) && (f.Source == "" || p.Source == f.Source)
 	}
 	for _, d := range plan.Keep {
 		if wanted(d.Point) {
-			out.Keep = append(out.Keep, decision(d, at[d.Point]))
+			out.Keep = append(out.Keep, decision(d))
 		}
 	}
 	for _, d := range plan.Delete {
-		if !wanted(d.Point) {
-			continue
+		if wanted(d.Point) {
+			out.Delete = append(out.Delete, decision(d))
 		}
-		it := decision(d, at[d.Point])
-		if keys := unreadable[it.Source]; len(keys) > 0 {
-			out.Keep = append(out.Keep, it.kept("nothing of this source is deleted while "+strings.Join(keys, ", ")+" can not be read"))
-			continue
+	}
+	out.restrict(listed, opts.Restrict, opts.Now)
+	return out
+}
+
+func decision(d retention.Decision) Decision {
+	p := d.Point
+	return Decision{ID: p.ID, Reasons: d.Reasons, Source: p.Source, Kind: p.Kind, Start: p.Start.UTC(), ref: refOf(p), tier: d.Tier}
+}
+
+// losing are the sources that lose points.
+func (o Outcome) losing() map[string]bool {
+	losing := map[string]bool{}
+	for _, d := range o.Delete {
+		losing[d.Source] = true
+	}
+	return losing
+}
+
+// unreadableSources gives, by source, the keys of the manifests that can not be
+// read, as far as was looked at.
+func unreadableSources(listed []repo.Listed) map[string][]string {
+	keys := map[string][]string{}
+	for i := range listed {
+		if l := &listed[i]; l.Problem != nil {
+			keys[sourceOf(*l)] = append(keys[sourceOf(*l)], l.Key)
 		}
-		out.Delete = append(out.Delete, it)
 	}
-	if err := opts.checkData(ctx, listed, &out); err != nil {
-		return out, err
+	return keys
+}
+
+// spareUnreadable keeps all of a source of which a manifest can not be read.
+func (o *Outcome) spareUnreadable(listed []repo.Listed, unreadable map[string][]string) {
+	for i := range listed {
+		if l := &listed[i]; l.Problem != nil {
+			o.warn(sourceOf(*l), unreadableWarning(sourceOf(*l), *l))
+		}
 	}
-	return out, guard(listed, out.Delete, opts.Now)
+	for source, keys := range unreadable {
+		o.spare(source, "nothing of this source is deleted while "+strings.Join(keys, ", ")+" can not be read")
+	}
 }
 
 // sourceOf finds the source of a manifest even when its key has no valid form: a
@@ -84,79 +201,4 @@ func sourceOf(l repo.Listed) string {
 
 func unreadableWarning(source string, l repo.Listed) string {
 	return fmt.Sprintf("nothing of %s is deleted: %v; restore %s from a version or a replica, or move it away", source, l.Problem, l.Key)
-}
-
-// point is what the rules need to know of a listed point.
-func point(l repo.Listed) retention.Point {
-	p := retention.Point{
-		ID: l.ID, Source: l.Source, Kind: l.Kind, Start: l.Start, Parent: l.Parent,
-		Verified: l.Verified(), Held: l.Held, Condemned: l.Condemned, Unreadable: l.Problem != nil,
-	}
-	if l.Manifest != nil {
-		p.Start, p.End = l.Manifest.Start, l.Manifest.End
-	}
-	return p
-}
-
-func decision(d retention.Decision, l *repo.Listed) Decision {
-	out := Decision{ID: l.ID, Reasons: d.Reasons, Source: l.Source, Kind: l.Kind, Start: d.Point.Start.UTC(), ref: l.Ref}
-	if l.Manifest != nil {
-		out.Bytes = l.Manifest.StoredSize()
-	}
-	return out
-}
-
-// kept is the decision of a point that the rules would delete and that stays.
-func (d Decision) kept(why string) Decision {
-	d.Reasons = append([]string{why}, d.Reasons...) // reasons may share memory
-	return d
-}
-
-// sources lists the sources of an outcome, in alphabetical order. Points without
-// one are strangers' files, which nobody decides about.
-func (o Outcome) sources() []string {
-	var names []string
-	for _, d := range slices.Concat(o.Keep, o.Delete) {
-		if d.Source != "" {
-			names = append(names, d.Source)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// of is the part of an outcome that is about one source.
-func (o Outcome) of(source string) Outcome {
-	other := func(d Decision) bool { return d.Source != source }
-	o.Keep = slices.DeleteFunc(slices.Clone(o.Keep), other)
-	o.Delete = slices.DeleteFunc(slices.Clone(o.Delete), other)
-	o.warnings = slices.DeleteFunc(slices.Clone(o.warnings), func(w warning) bool { return w.source != source })
-	return o
-}
-
-func (o Outcome) keepAll(why string) Outcome {
-	for _, d := range o.Delete {
-		o.Keep = append(o.Keep, d.kept(why))
-	}
-	o.Delete = nil
-	return o
-}
-
-func (o *Outcome) add(part Outcome) {
-	o.Keep = append(o.Keep, part.Keep...)
-	o.Delete = append(o.Delete, part.Delete...)
-	o.warnings = append(o.warnings, part.warnings...)
-}
-
-// warning is one about a source, or about no source in particular.
-type warning struct{ source, text string }
-
-func (o *Outcome) warn(source, text string) { o.warnings = append(o.warnings, warning{source, text}) }
-
-// told is the outcome with its warnings as users get them.
-func (o Outcome) told() Outcome {
-	for _, w := range o.warnings {
-		o.Warnings = append(o.Warnings, w.text)
-	}
-	return o
 }

@@ -31,7 +31,7 @@ func guard(listed []repo.Listed, doomed []Decision, now time.Time) error {
 	type group struct{ source, kind string }
 	newest := map[group]time.Time{}
 	for _, l := range listed {
-		g, start := group{l.Source, l.Kind}, point(l).Start
+		g, start := group{l.Source, l.Kind}, l.Start
 		if goes[l.Ref] || !l.Verified() || start.After(now.Add(retention.FutureSkew)) {
 			continue
 		}
@@ -47,7 +47,7 @@ func guard(listed []repo.Listed, doomed []Decision, now time.Time) error {
 		switch {
 		case l.Held, l.Condemned, l.Problem != nil:
 			return fmt.Errorf("%w would delete %s, which is held, condemned or unreadable", ErrUnsafe, l.Ref)
-		case !ok || stays.Before(point(l).Start):
+		case !ok || stays.Before(l.Start):
 			return fmt.Errorf("%w would delete %s, the newest verified recovery point", ErrUnsafe, l.Ref)
 		}
 	}

@@ -22,7 +22,7 @@ func (opts Options) checkData(ctx context.Context, listed []repo.Listed, out *Ou
 	for source, doomed := range going {
 		var staying []repo.Listed
 		for _, l := range listed {
-			if l.Source == source && l.Verified() && !doomed[l.Ref] {
+			if l.Source == source && l.Verified() && l.Deleted.IsZero() && !doomed[l.Ref] {
 				staying = append(staying, l)
 			}
 		}
@@ -38,17 +38,4 @@ func (opts Options) checkData(ctx context.Context, listed []repo.Listed, out *Ou
 		}
 	}
 	return nil
-}
-
-// spare moves what of a source would be deleted to what is kept.
-func (o *Outcome) spare(source, why string) {
-	doomed := o.Delete
-	o.Delete = make([]Decision, 0, len(doomed))
-	for _, d := range doomed {
-		if d.Source == source {
-			o.Keep = append(o.Keep, d.kept(why))
-		} else {
-			o.Delete = append(o.Delete, d)
-		}
-	}
 }

@@ -27,6 +27,14 @@ type Options struct {
 	Match func(source string) bool
 	Rules retention.Rules
 	Now   time.Time
+	// Restrict are rules that a point must be deleted by as well before it goes.
+	Restrict []Restriction
+	// othersAsOf is the moment whose policies have a say beside this one; zero is
+	// now. For reviews, which must come to the same when they are done again.
+	othersAsOf time.Time
+	// Tiers puts the points that stay into the tiers that Rules make of them, where
+	// the store keeps tags. Not for rules that are meant for one run only.
+	Tiers bool
 
 	Policy         string // stamped into the tombstones
 	PolicyRevision int
@@ -44,9 +52,11 @@ type Decision struct {
 	Source  string    `json:"source"`
 	Kind    string    `json:"kind"`
 	Start   time.Time `json:"start"`
-	Bytes   int64     `json:"bytes"` // stored bytes, 0 when the manifest can not be read
+	Bytes   int64     `json:"bytes"` // stored bytes, 0 when they are not known
 
-	ref repo.Ref
+	ref  repo.Ref
+	tier string // see retention.Decision
+	made string // the policy it was made under, "" for none, as its manifest says
 }
 
 // Outcome is what Plan would do and what Run did: after Run, Delete holds the
@@ -59,16 +69,25 @@ type Outcome struct {
 	Policy   string     `json:"policy,omitempty"`
 	Revision int        `json:"policy_revision,omitempty"`
 
-	warnings []warning // become Warnings at the end
+	warnings   []warning // become Warnings at the end
+	restricted map[restricted]int
 }
 
 // Plan decides and touches nothing.
 func Plan(ctx context.Context, opts Options) (Outcome, error) {
+	opts.defaults()
 	if err := opts.Rules.Validate(); err != nil {
 		return Outcome{}, err
 	}
-	out, err := opts.decide(ctx, opts.Filter)
+	out, _, err := opts.decide(ctx, opts.Filter)
+	opts.addSizes(ctx, &out)
 	return out.told(), err
+}
+
+func (opts *Options) defaults() {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
 }
 
 // Run deletes what the rules do not keep, each source under its lease. What it
@@ -76,13 +95,11 @@ func Plan(ctx context.Context, opts Options) (Outcome, error) {
 // outcome is valid with an error too: other sources go on after one failed.
 // ErrLocked when another run held a source and nothing worse happened.
 func Run(ctx context.Context, opts Options) (Outcome, error) {
-	if opts.Log == nil {
-		opts.Log = slog.New(slog.DiscardHandler)
-	}
+	opts.defaults()
 	if err := opts.Rules.Validate(); err != nil {
 		return Outcome{}, err
 	}
-	plan, err := opts.decide(ctx, opts.Filter)
+	plan, _, err := opts.decide(ctx, opts.Filter)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -105,6 +122,7 @@ func Run(ctx context.Context, opts Options) (Outcome, error) {
 		}
 	}
 	out.add(plan.of("")) // files that belong to no source
+	opts.addSizes(ctx, &out)
 	if len(failed) > 0 {
 		return out.told(), errors.Join(append(failed, locked...)...)
 	}
@@ -131,7 +149,8 @@ func (opts Options) runSource(ctx context.Context, source string, plan Outcome) 
 			part.warn(source, released.Error())
 		}
 	}()
-	if part, err = opts.decide(ctx, repo.Filter{Source: source, Kind: opts.Filter.Kind}); err != nil {
+	part, listed, err := opts.decide(ctx, repo.Filter{Source: source, Kind: opts.Filter.Kind})
+	if err != nil {
 		return plan.keepAll("not deleted: deciding again failed"), err
 	}
 	if len(part.Delete) > 0 {
@@ -143,6 +162,7 @@ func (opts Options) runSource(ctx context.Context, source string, plan Outcome) 
 	if err != nil {
 		return part, err
 	}
+	opts.setTiers(ctx, source, listed, &part)
 	// What a rotation that died had begun is data without a manifest by now.
 	if _, err := opts.Repo.Sweep(ctx, source); err != nil {
 		part.warn(source, err.Error())
@@ -172,7 +192,7 @@ func (opts Options) deleteAll(ctx context.Context, part *Outcome) error {
 	for i, d := range doomed {
 		err := opts.Repo.Delete(ctx, d.ref, repo.Tombstone{
 			Bytes: d.Bytes, Deleted: opts.Now.UTC(), By: opts.By, Reasons: d.Reasons,
-			Policy: opts.Policy, PolicyRevision: opts.PolicyRevision,
+			Policy: opts.Policy, PolicyRevision: opts.PolicyRevision, MadeUnder: d.made,
 		})
 		if err == nil {
 			part.Delete = append(part.Delete, d)
@@ -192,5 +212,5 @@ func (opts Options) deleteAll(ctx context.Context, part *Outcome) error {
 }
 
 func (opts Options) newOutcome() Outcome {
-	return Outcome{Keep: []Decision{}, Delete: []Decision{}, Policy: opts.Policy, Revision: opts.PolicyRevision}
+	return Outcome{Keep: []Decision{}, Delete: []Decision{}, Policy: opts.Policy, Revision: opts.PolicyRevision, restricted: map[restricted]int{}}
 }

@@ -41,18 +41,34 @@ func revision(n int64) []statecheck.StateCheck {
 // history of policy prod as a runner reads it.
 func history(t *testing.T, dir string) []policy.Revision {
 	t.Helper()
-	revisions, err := providertest.Open(t, "file://"+dir).PolicyHistory(t.Context(), "prod")
+	past, err := providertest.Open(t, "file://"+dir).PolicyHistory(t.Context(), "prod")
 	if err != nil {
 		t.Fatal(err)
 	}
+	revisions := make([]policy.Revision, len(past))
+	for i, p := range past {
+		if p.Problem != nil {
+			t.Fatal(p.Problem)
+		}
+		revisions[i] = p.Revision
+	}
 	return revisions
 }
+
+// ofTheChange are attributes that tell of the last change; who imports a policy
+// did not see it.
+var ofTheChange = []string{"summary", "impact", "estimated_monthly_cost_usd"}
 
 const full = `environment = "production"
   timezone    = "Europe/Berlin"
   objectives  = { rpo = "24h", rto = "4h" }
   retention   = { keep_last = 3, keep_daily = 30, keep_yearly = 7, keep_within_weekly = "8w", wal = "7d" }
-  storage     = { expire_after = "2555d" }`
+  storage = {
+    class        = "STANDARD_IA"
+    classes      = { yearly = "GLACIER" }
+    transitions  = [{ after = "90d", class = "GLACIER_IR", tiers = ["daily"] }, { after = "48h", class = "GLACIER", tiers = ["weekly"] }]
+    expire_after = "2555d"
+  }`
 
 func TestAccPolicy_everyChangeIsOneRevisionAndNoChangeIsNone(t *testing.T) {
 	t.Parallel()
@@ -62,7 +78,12 @@ func TestAccPolicy_everyChangeIsOneRevisionAndNoChangeIsNone(t *testing.T) {
   timezone    = "Europe/Berlin"
   objectives  = { rpo = "1d", rto = "240m" }
   retention   = { keep_last = 3, keep_daily = 30, keep_yearly = 7, keep_within_weekly = "56d", wal = "1w" }
-  storage     = { expire_after = "365w" }`
+  storage = {
+    class        = "STANDARD_IA"
+    classes      = { yearly = "GLACIER" }
+    transitions  = [{ after = "90d", class = "GLACIER_IR", tiers = ["daily"] }, { after = "2d", class = "GLACIER", tiers = ["weekly"] }]
+    expire_after = "365w"
+  }`
 	providertest.Run(t,
 		resource.TestStep{
 			Config: prod(dir, full),
@@ -83,10 +104,10 @@ func TestAccPolicy_everyChangeIsOneRevisionAndNoChangeIsNone(t *testing.T) {
 					}
 				}
 			},
-			ResourceName: address, ImportState: true, ImportStateVerify: true,
+			ResourceName: address, ImportState: true, ImportStateVerify: true, ImportStateVerifyIgnore: ofTheChange,
 		},
 		resource.TestStep{Config: prod(dir, full), ConfigStateChecks: revision(3)},
-		resource.TestStep{ResourceName: address, ImportState: true, ImportStateVerify: true},
+		resource.TestStep{ResourceName: address, ImportState: true, ImportStateVerify: true, ImportStateVerifyIgnore: ofTheChange},
 		// Off and not given are the same, and stay as they were written.
 		resource.TestStep{Config: prod(dir, "objectives = {}\n retention = { keep_daily = 14, keep_last = 0 }"), ConfigStateChecks: revision(4)},
 		resource.TestStep{Config: prod(dir, "objectives = {}\n retention = { keep_daily = 14, keep_last = 0 }"), ConfigPlanChecks: emptyPlan()},
@@ -213,6 +234,12 @@ func TestAccPolicy_mistakesAreFoundAtPlanAtTheirAttribute(t *testing.T) {
 		"mistyped rule":    {`retention = { keep_last = 3, keep_dialy = 30 }`, `"keep_dialy" is not a rule; did you mean "keep_daily"?`},
 		"span as a number": {`retention = { keep_within = 14 }`, "give a length of time in quotes"},
 		"half a day":       {`retention = { keep_daily = 1.5 }`, "give a whole number"},
+		"class":            {"retention = { keep_last = 1 }\n storage = {\n class = \"GLACIR\"\n }", `did you mean "GLACIER"?`},
+		"tier":             {"retention = { keep_daily = 1 }\n storage = { transitions = [{ after = \"30d\", class = \"GLACIER\", tiers = [\"montly\"] }] }", `did you mean "monthly"?`},
+		"waterfall":        {"retention = { keep_daily = 1 }\n storage = {\n class = \"GLACIER\"\n transitions = [{ after = \"30d\", class = \"STANDARD_IA\" }]\n }", "S3 moves no object from there to STANDARD_IA"},
+		"no whole days":    {"retention = { keep_daily = 1 }\n storage = { transitions = [{ after = \"36h\", class = \"GLACIER\" }] }", "36h is not a whole number of days"},
+		"no tier":          {"retention = { keep_daily = 1 }\n storage = { transitions = [{ after = \"30d\", class = \"GLACIER\", tiers = [] }] }", "names no tier"},
+		"approval":         {"retention = { keep_last = 1 }\n approve_expiry = \"expire-16-9c41d2\"", "is not an approval code: they look like EXPIRE-16-9c41d2"},
 		"not an object":    {`retention = "30d"`, "give an object of rules"},
 		"repository":       {"retention = { keep_last = 1 }\n }\n resource \"pgbackup_policy\" \"x\" {\n name = \"x\"\n retention = { keep_last = 1 }\n repository = \"/var/backups\"", "write it as file:///var/backups"},
 		"name":             {"retention = { keep_last = 1 }\n }\n resource \"pgbackup_policy\" \"x\" {\n name = \"No Name\"\n retention = { keep_last = 1 }\n repository = \"file:///x\"", "only lower-case letters"},
@@ -229,4 +256,37 @@ func TestAccPolicy_rulesThatAreOnlyKnownAtApplyAreStillChecked(t *testing.T) {
 	dir := t.TempDir()
 	config := fmt.Sprintf("resource \"terraform_data\" \"days\" {\n input = -5\n}\n%s", prod(dir, `retention = { keep_daily = terraform_data.days.output }`))
 	providertest.Run(t, resource.TestStep{Config: config, ExpectError: providertest.Message("keep_daily is -5")})
+}
+
+// What means the same as the revision in force is applied without another one,
+// and settles.
+func TestAccPolicy_otherWordsForTheSameSettle(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	same := daily(30) + "\n  timezone = \"UTC\"\n  storage = {\n    class = \"STANDARD\"\n    classes = {}\n    transitions = []\n  }"
+	providertest.Run(t,
+		resource.TestStep{Config: prod(dir, daily(30))},
+		resource.TestStep{Config: prod(dir, same), ConfigStateChecks: revision(1)},
+		resource.TestStep{Config: prod(dir, same), ConfigPlanChecks: emptyPlan()},
+		resource.TestStep{Config: prod(dir, daily(30)), ConfigStateChecks: revision(1)},
+		resource.TestStep{Config: prod(dir, daily(30)), ConfigPlanChecks: emptyPlan()},
+	)
+}
+
+// A state of the provider before storage classes and impacts is read as it is.
+func TestAccPolicy_theStateOfAnOlderProviderPlansNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := providertest.NewWorkspace(t, prod(dir, daily(30)+"\n  storage = { expire_after = \"2555d\" }"))
+	w.MustApply()
+	w.EditState(address, func(attributes map[string]any) {
+		for _, name := range []string{"summary", "impact", "estimated_monthly_cost_usd", "lifecycle_rules", "approve_expiry", "manage_lifecycle"} {
+			delete(attributes, name)
+		}
+		attributes["storage"] = map[string]any{"expire_after": "2555d"}
+	})
+	passed(t, w.Plan())
+	if planned := w.Show(address); planned.Actions[0] != "no-op" {
+		t.Errorf("the plan does %v: %v -> %v", planned.Actions, planned.Before, planned.After)
+	}
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
@@ -39,53 +42,19 @@ func (r *Resource) Configure(_ context.Context, req resource.ConfigureRequest, _
 
 func summary(verb, name string) string { return fmt.Sprintf("%s pgbackup_policy (%s)", verb, name) }
 
-// ModifyPlan makes id and digest known where their parts are. The digest of a
-// policy that does not change stays as it is.
-func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	if req.Plan.Raw.IsNull() || req.Plan.Raw.Equal(req.State.Raw) {
-		return
-	}
-	var m model
-	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
-	if resp.Diagnostics.HasError() {
-		return
-	}
-	if !m.Repository.IsUnknown() && !m.Name.IsUnknown() {
-		id, err := policyID(m)
-		if err != nil {
-			resp.Diagnostics.AddAttributeError(path.Root("repository"), "Invalid value for repository", valid.Sentence(err))
-			return
-		}
-		resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("id"), id.String())...)
-	}
-	var state model
-	if !req.State.Raw.IsNull() {
-		resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
-	}
-	d, known, diags := m.document()
-	resp.Diagnostics.Append(diags...)
-	if !known || resp.Diagnostics.HasError() {
-		return
-	}
-	before, _, diags := state.document()
-	if !req.State.Raw.IsNull() && !diags.HasError() && sameRules(before.Retention, d.Retention) {
-		// Another spelling of the same rules is no change.
-		d.Retention = before.Retention
-		resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("retention"), state.Retention)...)
-	}
-	resp.Diagnostics.Append(faults(d)...)
-	digest, revision := types.StringValue(d.Digest()), types.Int64Unknown()
-	if !req.State.Raw.IsNull() && !diags.HasError() && len(policy.Diff(before, d)) == 0 {
-		// Only the way to the repository changes, or a spelling.
-		digest, revision = state.Digest, state.Revision
-	}
-	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("digest"), digest)...)
-	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("revision"), revision)...)
-}
-
 func policyID(m model) (location.PolicyID, error) {
 	at, err := location.Parse(m.Repository.ValueString())
 	return location.PolicyID{Repository: at, Name: m.Name.ValueString()}, err
+}
+
+// before is what the state says, nil when there is none.
+func before(ctx context.Context, state tfsdk.State) (*model, diag.Diagnostics) {
+	if state.Raw.IsNull() {
+		return nil, nil
+	}
+	var m model
+	diags := state.Get(ctx, &m)
+	return &m, diags
 }
 
 func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
@@ -94,68 +63,39 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	err := r.put(ctx, &m, 0)
-	if errors.Is(err, repo.ErrPolicyChanged) {
-		id, _ := policyID(m)
-		resp.Diagnostics.AddError(summary("creating", m.Name.ValueString()),
-			fmt.Sprintf("The repository has a policy of this name already. If it is to be managed here, import it:\n\n  terraform import ADDRESS '%s'\n\n%s", id, valid.Sentence(err)))
-		return
+	w := writing{resource: r, verb: "creating", plan: &m}
+	resp.Diagnostics.Append(w.run(ctx)...)
+	if w.written {
+		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	}
-	if err != nil {
-		resp.Diagnostics.AddError(summary("creating", m.Name.ValueString()), valid.Sentence(err))
-		return
-	}
-	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
 func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var plan, state model
+	var plan model
+	state, diags := before(ctx, req.State)
+	resp.Diagnostics.Append(diags...)
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if err := r.put(ctx, &plan, int(state.Revision.ValueInt64())); err != nil {
-		resp.Diagnostics.AddError(summary("updating", plan.Name.ValueString()), valid.Sentence(err))
-		return
+	w := writing{resource: r, verb: "updating", plan: &plan, state: state, asOf: asOf(ctx, req.Private)}
+	resp.Diagnostics.Append(w.run(ctx)...)
+	if w.written {
+		resp.Diagnostics.Append(resp.State.Set(ctx, plan)...)
 	}
-	resp.Diagnostics.Append(resp.State.Set(ctx, plan)...)
-}
-
-// put writes the model's document upon revision after and fills in what only
-// the repository knows.
-func (r *Resource) put(ctx context.Context, m *model, after int) error {
-	id, err := policyID(*m)
-	if err != nil {
-		return err
-	}
-	d, _, diags := m.document()
-	if diags.HasError() {
-		return errors.New(diags.Errors()[0].Detail())
-	}
-	opened, err := r.conn.OpenRepository(ctx, id.Repository, "")
-	if err != nil {
-		return err
-	}
-	revision, err := opened.PutPolicyRevision(ctx, after, d, r.conn.Envelope())
-	if err != nil {
-		return err
-	}
-	m.ID = types.StringValue(id.String())
-	m.Revision = types.Int64Value(int64(revision.Number))
-	m.Digest = types.StringValue(revision.Digest())
-	return nil
 }
 
 // Read takes what is in force in the repository, whoever wrote it: another
-// revision shows as drift. A policy is only gone where the repository can be
-// read and has no such policy, or a retired one.
+// revision shows as drift, and so do lifecycle rules that somebody changed. A
+// policy is only gone where the repository can be read and has no such policy,
+// or a retired one.
 func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	var m model
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	resp.Diagnostics.Append(stampAsOf(ctx, resp.Private, time.Now())...)
 	name, imported := m.Name.ValueString(), m.Revision.IsNull()
 	current, err := r.current(ctx, m)
 	gone := errors.Is(err, repo.ErrNotFound) || errors.Is(err, repo.ErrNoRepository) || err == nil && current.Envelope.Retired
@@ -181,6 +121,10 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	resp.Diagnostics.Append(m.take(ctx, current.Document)...)
 	m.Revision = types.Int64Value(int64(current.Number))
 	m.Digest = types.StringValue(current.Digest())
+	if m.ManageLifecycle.IsNull() { // imported, or written by an older provider
+		m.ManageLifecycle = types.BoolValue(true)
+	}
+	resp.Diagnostics.Append(r.refreshLifecycle(ctx, &m, current.Document)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
@@ -205,7 +149,8 @@ func (r *Resource) current(ctx context.Context, m model) (policy.Revision, error
 	return opened.CurrentPolicy(ctx, id.Name)
 }
 
-// Delete retires the policy. No recovery point is touched.
+// Delete takes the policy's lifecycle rules out of the bucket and retires it. No
+// recovery point is touched.
 func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	var m model
 	resp.Diagnostics.Append(req.State.Get(ctx, &m)...)
@@ -213,13 +158,20 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 		return
 	}
 	id, err := policyID(m)
+	var opened connection.Opened
 	if err == nil {
-		var opened connection.Opened
-		if opened, err = r.conn.OpenRepository(ctx, id.Repository, ""); err == nil {
-			err = r.retire(ctx, opened, m)
-		}
+		opened, err = r.conn.OpenRepository(ctx, id.Repository, "")
 	}
-	if err != nil && !errors.Is(err, repo.ErrNoRepository) {
+	if errors.Is(err, repo.ErrNoRepository) {
+		return
+	}
+	if err == nil {
+		err = r.removeLifecycle(ctx, id, m)
+	}
+	if err == nil {
+		err = r.retire(ctx, opened, m)
+	}
+	if err != nil {
 		resp.Diagnostics.AddError(summary("deleting", m.Name.ValueString()), valid.Sentence(err))
 	}
 }
@@ -233,7 +185,7 @@ func (r *Resource) retire(ctx context.Context, opened connection.Opened, m model
 	if !errors.As(err, &damaged) {
 		return err
 	}
-	document, _, diags := m.document()
+	document, _, diags := m.document(ctx)
 	if diags.HasError() {
 		return err
 	}

@@ -12,9 +12,11 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/planmod"
@@ -64,12 +66,17 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 				MarkdownDescription: "Which recovery points are kept, for each source and kind, as an object of rules such as `{ keep_daily = 30, keep_weekly = 12 }`. A point stays when any of the rules keeps it; at least one rule is given. " +
 					"The newest verified point is kept always, and so is what is held. A name that is no rule is an error. The rules are those of restic's `forget`:\n\n" + ruleList(),
 			},
-			"storage": schema.SingleNestedAttribute{
-				Optional:            true,
-				MarkdownDescription: "What applies to the stored objects themselves.",
-				Attributes: map[string]schema.Attribute{
-					"expire_after": span("Age beyond which no recovery point stays, whatever a rule says, except the newest verified one; such as `2555d`. It must not be shorter than the longest rule. Defaults to no ceiling."),
-				},
+			"storage": storageSchema(),
+			"approve_expiry": schema.StringAttribute{
+				Optional: true,
+				MarkdownDescription: "Approves the loss of the recovery points that a change of the rules costs, by the code that the refused plan names, such as `EXPIRE-16-9c41d2`. It is good for that loss only, as it was at any moment of the last 7 days, " +
+					"so that nightly backups between review and apply do not void it. A code that is not needed any more does no harm; a plan reminds of removing it, which writes no revision.",
+				Validators: []validator.String{valid.Approval()},
+			},
+			"manage_lifecycle": schema.BoolAttribute{
+				Optional: true, Computed: true, Default: booldefault.StaticBool(true),
+				MarkdownDescription: "Whether the transitions are written to the bucket as lifecycle rules of this policy, beside those of others, and repaired when somebody changes them. With `false` they are only shown in `lifecycle_rules`, " +
+					"for another owner of the bucket's lifecycle such as `aws_s3_bucket_lifecycle_configuration`; rules that are in the bucket by then are left to that owner. Defaults to `true`.",
 			},
 			"id": schema.StringAttribute{
 				Computed:            true,
@@ -82,6 +89,13 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 			"digest": schema.StringAttribute{
 				Computed:            true,
 				MarkdownDescription: "SHA-256 of the policy document in force, hexadecimal.",
+			},
+			"summary":                    summarySchema(),
+			"impact":                     impactSchema(),
+			"estimated_monthly_cost_usd": costSchema(),
+			"lifecycle_rules": schema.ListAttribute{
+				Computed: true, ElementType: types.StringType,
+				MarkdownDescription: "The lifecycle rules that the transitions come down to, each as the JSON of one `Rules` element of S3's lifecycle configuration. Null when there are none, and for a directory.",
 			},
 		},
 	}

@@ -2,6 +2,8 @@ package policy
 
 import (
 	"context"
+	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -20,30 +22,42 @@ func (r *Resource) ValidateConfig(ctx context.Context, req resource.ValidateConf
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	d, known, diags := m.document()
+	d, known, diags := m.document(ctx)
 	resp.Diagnostics.Append(diags...)
 	if known && !diags.HasError() {
 		resp.Diagnostics.Append(faults(d)...)
 	}
 }
 
-// faults are the errors of a document's rules, each at its attribute.
+// faults are the errors of a document, each at its attribute. What a validator
+// of the attribute itself says already is left out.
 func faults(d policy.Document) (diags diag.Diagnostics) {
-	rules, err := d.Rules()
-	if err != nil {
-		return nil // the time zone has a validator of its own
-	}
-	for _, err := range split(rules.Validate()) {
-		at := path.Root("retention")
+	for _, err := range split(errors.Unwrap(d.Validate())) {
 		word, _, _ := strings.Cut(err.Error(), " ")
-		for _, s := range settings(&model{}, &d) {
-			if s.name == word {
-				at = path.Root(s.block).AtName(s.name)
-			}
+		switch word = strings.TrimSuffix(word, ":"); {
+		case word == "policy", word == "environment", word == "timezone":
+		case strings.HasPrefix(word, "storage."):
+			diags.AddAttributeError(attribute(word), "Invalid policy", valid.Sentence(err))
+		case word == "expire_after":
+			diags.AddAttributeError(path.Root("storage").AtName(word), "Invalid policy", valid.Sentence(err))
+		default:
+			diags.AddAttributeError(path.Root("retention"), "Invalid policy", valid.Sentence(err))
 		}
-		diags.AddAttributeError(at, "Invalid policy", valid.Sentence(err))
 	}
 	return diags
+}
+
+// attribute reads a path as documents write it: storage.transitions[1].after.
+func attribute(text string) path.Path {
+	at := path.Empty()
+	for step := range strings.SplitSeq(text, ".") {
+		name, index, indexed := strings.Cut(strings.TrimSuffix(step, "]"), "[")
+		at = at.AtName(name)
+		if n, err := strconv.Atoi(index); indexed && err == nil {
+			at = at.AtListIndex(n)
+		}
+	}
+	return at
 }
 
 // split takes joined errors apart.

@@ -7,6 +7,8 @@ package providertest
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -84,15 +86,63 @@ func Open(t *testing.T, id string) *repo.Repository {
 // AddPoint commits a small recovery point of a source to a repository.
 func AddPoint(t *testing.T, r *repo.Repository, source string) repo.Ref {
 	t.Helper()
-	p, err := r.NewPoint(source, "logical", time.Now(), repo.WriterOptions{})
+	return AddPointAt(t, r, source, time.Now())
+}
+
+// AddPointAt commits a small recovery point that started at a moment of the
+// past. In a directory its manifest is as old as that, so that the history of
+// the repository has it there from then on.
+func AddPointAt(t *testing.T, r *repo.Repository, source string, start time.Time) repo.Ref {
+	t.Helper()
+	return addPoint(t, r, source, repo.Manifest{Start: start})
+}
+
+// addPoint commits a small recovery point with what the manifest says.
+func addPoint(t *testing.T, r *repo.Repository, source string, m repo.Manifest) repo.Ref {
+	t.Helper()
+	start := m.Start
+	p, err := r.NewPoint(source, "logical", start, repo.WriterOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := p.WriteStream(t.Context(), "archive", []byte("what was backed up")); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Commit(t.Context(), &repo.Manifest{End: time.Now()}); err != nil {
+	m.End = start
+	if err := p.Commit(t.Context(), &m); err != nil {
 		t.Fatal(err)
 	}
+	at, err := location.Parse(r.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at.IsDirectory() {
+		if err := os.Chtimes(filepath.Join(at.Directory, filepath.FromSlash(p.Ref().ManifestKey())), start, start); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return p.Ref()
+}
+
+// AddDays commits one recovery point for each day from the oldest to the newest,
+// both given in days before now, and returns them newest first.
+func AddDays(t *testing.T, r *repo.Repository, source string, newest, oldest int) []repo.Ref {
+	t.Helper()
+	return AddDaysOf(t, r, source, "", newest, oldest)
+}
+
+// AddDaysOf is AddDays of points that were made under the first revision of a
+// policy.
+func AddDaysOf(t *testing.T, r *repo.Repository, source, policy string, newest, oldest int) []repo.Ref {
+	t.Helper()
+	revision := 0
+	if policy != "" {
+		revision = 1
+	}
+	now := time.Now().Add(-time.Minute)
+	var refs []repo.Ref
+	for days := newest; days <= oldest; days++ {
+		refs = append(refs, addPoint(t, r, source, repo.Manifest{Start: now.AddDate(0, 0, -days), Policy: policy, PolicyRevision: revision}))
+	}
+	return refs
 }

@@ -1,6 +1,7 @@
 resource "pgbackup_repository" "main" {
-  directory = {
-    path = "/var/backups/pg"
+  s3 = {
+    bucket = "acme-pg-backups"
+    prefix = "prod"
   }
 }
 
@@ -25,8 +26,25 @@ resource "pgbackup_policy" "prod" {
     keep_yearly  = 7
   }
 
-  # Nothing grows older than seven years, except the newest verified point.
   storage = {
+    # New points are cheap to read back; what is kept for months and years is not
+    # read often, and goes further down with age.
+    class = "STANDARD_IA"
+    transitions = [
+      { after = "90d", class = "GLACIER", tiers = ["monthly"] },
+      { after = "90d", class = "DEEP_ARCHIVE", tiers = ["yearly"] },
+    ]
+
+    # Nothing grows older than seven years, except the newest verified point.
     expire_after = "2555d"
   }
+
+  # Only while a change loses recovery points, with the code that the plan which
+  # was refused names:
+  # approve_expiry = "EXPIRE-16-9c41d2"
+}
+
+# What the last change did, for a review tool that reads the plan as JSON.
+output "last_change" {
+  value = pgbackup_policy.prod.summary
 }

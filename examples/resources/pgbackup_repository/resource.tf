@@ -13,6 +13,12 @@ resource "pgbackup_repository" "main" {
     bucket = "acme-pg-backups"
     prefix = "prod"
     region = "eu-west-1"
+
+    # What is deleted can be brought back for a month.
+    lifecycle = {
+      noncurrent_after    = "30d"
+      abort_uploads_after = "7d"
+    }
   }
 
   encryption = {

@@ -51,7 +51,10 @@ type Store struct {
 	synced  sync.Map                   // folder -> true: its entry in its parent is durable
 }
 
-var _ objstore.Store = (*Store)(nil)
+var (
+	_ objstore.Store        = (*Store)(nil)
+	_ objstore.FolderLister = (*Store)(nil)
+)
 
 // Open opens the directory at root, which must exist; see Create.
 func Open(root string) (*Store, error) {

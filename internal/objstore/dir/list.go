@@ -3,6 +3,7 @@ package dir
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"iter"
 	"os"
@@ -37,6 +38,43 @@ func (s *Store) List(ctx context.Context, prefix string) iter.Seq2[objstore.Info
 	}
 }
 
+// Folders lists one folder. Empty folders, which deletions may leave, are in it.
+func (s *Store) Folders(ctx context.Context, prefix string) ([]string, error) {
+	if err := objstore.CheckFolder(prefix); err != nil {
+		return nil, fmt.Errorf("list folders: %w", err)
+	}
+	if err := s.rootGone(); err != nil {
+		return nil, s.fail("list folders", prefix, err)
+	}
+	at := path.Clean(prefix) // "." for all
+	if at == reserved || strings.HasPrefix(prefix, reserved+"/") {
+		return nil, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, s.fail("list folders", prefix, err)
+	}
+	here, err := openFolder(s.root, at)
+	if here == nil {
+		if err != nil {
+			err = s.fail("list folders", prefix, err)
+		}
+		return nil, err
+	}
+	defer func() { _ = here.Close() }()
+	names, err := entries(here)
+	if err != nil {
+		return nil, s.fail("list folders", prefix, err)
+	}
+	below := make([]string, 0, len(names))
+	for _, name := range names {
+		base := strings.TrimSuffix(name, "/")
+		if !foreign(path.Join(at, base), base) {
+			below = append(below, prefix+name)
+		}
+	}
+	return below, nil
+}
+
 // errStop: the reader of the listing has had enough.
 var errStop = errors.New("stop")
 
@@ -49,13 +87,8 @@ type walk struct {
 // folder lists the folder called name inside parent; at is its path from the
 // store's root.
 func (w *walk) folder(parent *os.Root, name, at string) error {
-	here, err := parent.OpenRoot(filepath.FromSlash(name))
-	if err != nil {
-		// Gone since we read of it, or a file: no keys below.
-		st, serr := parent.Stat(filepath.FromSlash(name))
-		if errors.Is(serr, fs.ErrNotExist) || errors.Is(serr, syscall.ENOTDIR) || serr == nil && !st.IsDir() {
-			return nil
-		}
+	here, err := openFolder(parent, name)
+	if here == nil {
 		return err
 	}
 	defer func() { _ = here.Close() }()
@@ -69,6 +102,20 @@ func (w *walk) folder(parent *os.Root, name, at string) error {
 		}
 	}
 	return nil
+}
+
+// openFolder opens a folder inside parent; nil without an error when there is none:
+// it is gone since we read of it, or a file, and no keys are below.
+func openFolder(parent *os.Root, name string) (*os.Root, error) {
+	here, err := parent.OpenRoot(filepath.FromSlash(name))
+	if err == nil {
+		return here, nil
+	}
+	st, serr := parent.Stat(filepath.FromSlash(name))
+	if errors.Is(serr, fs.ErrNotExist) || errors.Is(serr, syscall.ENOTDIR) || serr == nil && !st.IsDir() {
+		return nil, nil
+	}
+	return nil, err
 }
 
 // entries returns a folder's names, subfolders with a slash behind, sorted so

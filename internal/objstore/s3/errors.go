@@ -30,7 +30,7 @@ var kinds = map[string]struct {
 
 	"PreconditionFailed": {objstore.ErrPrecondition, ""},
 
-	"AccessDenied":          {objstore.ErrDenied, "allow this identity s3:GetObject, PutObject, DeleteObject, ListBucket, AbortMultipartUpload and ListBucketMultipartUploads"},
+	"AccessDenied":          {objstore.ErrDenied, "allow this identity s3:GetObject, PutObject, DeleteObject, ListBucket, AbortMultipartUpload and ListBucketMultipartUploads, and for tiers GetObjectTagging and PutObjectTagging"},
 	"AccountProblem":        {objstore.ErrDenied, "see the AWS console for the account"},
 	"InvalidAccessKeyId":    {objstore.ErrDenied, "the access key is not known to this server: check AWS_ACCESS_KEY_ID or the profile"},
 	"XAdminUserNotFound":    {objstore.ErrDenied, "the access key is not known to this server: check AWS_ACCESS_KEY_ID or the profile"},
@@ -39,7 +39,7 @@ var kinds = map[string]struct {
 	"TokenRefreshRequired":  {objstore.ErrDenied, "the session has expired: sign in again"},
 	"InvalidToken":          {objstore.ErrDenied, "the session token is damaged: check AWS_SESSION_TOKEN"},
 	"RequestTimeTooSkewed":  {objstore.ErrDenied, "this machine's clock is wrong: set it (NTP)"},
-	"InvalidObjectState":    {objstore.ErrDenied, "the object is in an archive class: restore it first"},
+	"InvalidObjectState":    {objstore.ErrArchived, "restore the object first"},
 	"KMS.DisabledException": {objstore.ErrDenied, "the bucket's KMS key is disabled"},
 	"KMS.NotFoundException": {objstore.ErrDenied, "the bucket's KMS key is gone"},
 
@@ -85,7 +85,7 @@ func (s *Store) fail(ctx context.Context, op, key string, err error) error {
 
 func (s *Store) classify(err error) error {
 	// What has its type already comes from us.
-	for _, kind := range []error{objstore.ErrTransient, objstore.ErrChecksum, objstore.ErrUnsupported, objstore.ErrNotFound, objstore.ErrPrecondition} {
+	for _, kind := range []error{objstore.ErrTransient, objstore.ErrChecksum, objstore.ErrUnsupported, objstore.ErrNotFound, objstore.ErrPrecondition, objstore.ErrArchived} {
 		if errors.Is(err, kind) {
 			return innermost(err, kind)
 		}

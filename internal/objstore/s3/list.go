@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -62,5 +63,45 @@ func (s *Store) ListAfter(ctx context.Context, prefix, after string) iter.Seq2[o
 			}
 			in.ContinuationToken, in.StartAfter = out.NextContinuationToken, nil
 		}
+	}
+}
+
+// Folders lists one level: with a delimiter the server answers for a folder of a
+// million objects as for an empty one.
+func (s *Store) Folders(ctx context.Context, prefix string) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("list folders of %s: %w", prefix, err)
+	}
+	if err := objstore.CheckFolder(prefix); err != nil {
+		return nil, fmt.Errorf("list folders: %w", err)
+	}
+	in := &awss3.ListObjectsV2Input{Bucket: &s.bucket, Prefix: s.full(prefix), Delimiter: aws.String("/")}
+	var names []string
+	for {
+		out, err := s.client.ListObjectsV2(ctx, in)
+		if err != nil {
+			return nil, s.fail(ctx, "list folders of", prefix, err)
+		}
+		s.bucketSeen.Store(true)
+		for _, o := range out.Contents {
+			if key, ours := strings.CutPrefix(aws.ToString(o.Key), s.prefix); ours && objstore.ValidKey(key) == nil {
+				names = append(names, key)
+			}
+		}
+		for _, p := range out.CommonPrefixes {
+			folder, ours := strings.CutPrefix(aws.ToString(p.Prefix), s.prefix)
+			if ours && objstore.CheckFolder(folder) == nil {
+				names = append(names, folder)
+			}
+		}
+		if !aws.ToBool(out.IsTruncated) {
+			slices.Sort(names)
+			return names, nil
+		}
+		if aws.ToString(out.NextContinuationToken) == "" {
+			err := fmt.Errorf("%w: the server cut the listing short without saying how to go on", objstore.ErrUnsupported)
+			return nil, s.fail(ctx, "list folders of", prefix, err)
+		}
+		in.ContinuationToken = out.NextContinuationToken
 	}
 }

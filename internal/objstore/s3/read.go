@@ -34,7 +34,7 @@ func (s *Store) Get(ctx context.Context, key string, opts objstore.GetOptions) (
 		return io.NopCloser(strings.NewReader("")), info, nil
 	}
 	if err != nil {
-		return nil, objstore.Info{}, s.fail(ctx, "get", key, versionGone(err, opts.VersionID))
+		return nil, objstore.Info{}, s.fail(ctx, "get", key, s.archived(versionGone(err, opts.VersionID), key, opts.VersionID))
 	}
 	s.bucketSeen.Store(true)
 	info := objstore.Info{Key: key, ETag: plainETag(out.ETag), Modified: aws.ToTime(out.LastModified), VersionID: plainVersion(out.VersionId)}
@@ -89,6 +89,26 @@ func versionGone(err error, versionID string) error {
 		return fmt.Errorf("%w: there is no version %s", objstore.ErrNotFound, versionID)
 	}
 	return err
+}
+
+// archived says what to do about an object in GLACIER or DEEP_ARCHIVE: until it is
+// brought back it can be listed and described, and not read.
+// Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/restoring-objects.html
+func (s *Store) archived(err error, key, versionID string) error {
+	if code(err) != "InvalidObjectState" {
+		return err
+	}
+	class := "an archive class"
+	var state *types.InvalidObjectState
+	if errors.As(err, &state) && state.StorageClass != "" {
+		class = "storage class " + string(state.StorageClass)
+	}
+	which := ""
+	if versionID != "" {
+		which = " --version-id " + versionID
+	}
+	return fmt.Errorf("%w: the object is in %s and has to be brought back before it can be read, which takes minutes to two days: "+
+		"aws s3api restore-object --bucket %s --key '%s'%s --restore-request Days=7", objstore.ErrArchived, class, s.bucket, *s.full(key), which)
 }
 
 // Head describes an object.

@@ -67,7 +67,11 @@ type Store struct {
 	bucketSeen atomic.Bool // something was answered that proves the bucket exists
 }
 
-var _ objstore.Store = (*Store)(nil)
+var (
+	_ objstore.Store        = (*Store)(nil)
+	_ objstore.Tagger       = (*Store)(nil)
+	_ objstore.FolderLister = (*Store)(nil)
+)
 
 // Open prepares the client. It makes no request to the bucket: the first use
 // shows whether it exists.

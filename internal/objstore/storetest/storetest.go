@@ -19,12 +19,15 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 )
 
-// Run tests the stores that open returns; each call must give an empty one.
+// Run tests the stores that open returns; each call must give an empty one. What a
+// store may offer beside (objstore.Tagger, objstore.FolderLister) is tested where
+// it does.
 func Run(t *testing.T, open func(t *testing.T) objstore.Store) {
 	groups := map[string]map[string]func(*testing.T, objstore.Store){
 		"writing": writing, "uploading": uploading, "reading": reading, "listing": listing, "deleting": deleting,
+		"tagging": tagging, "folders": folders,
 	}
-	for _, group := range []string{"writing", "uploading", "reading", "listing", "deleting"} {
+	for _, group := range []string{"writing", "uploading", "reading", "listing", "deleting", "tagging", "folders"} {
 		t.Run(group, func(t *testing.T) {
 			t.Parallel()
 			names := make([]string, 0, len(groups[group]))

@@ -1,4 +1,9 @@
-package policy
+// Package rulesattr is the attribute `retention` as resources, data sources and
+// functions take it: an object of rules, read into retention.Keep and written
+// back.
+//
+// What must not live here: what the rules mean (package retention).
+package rulesattr
 
 import (
 	"errors"
@@ -24,9 +29,9 @@ import (
 // next rotation would delete what it was to keep. A dynamic attribute arrives as
 // it was written.
 
-// readRules reads an object or map of rules. known is false while one of them is
+// Read reads an object or map of rules. known is false while one of them is
 // not known yet. Each error names its rule.
-func readRules(value types.Dynamic) (keep retention.Keep, known bool, errs []error) {
+func Read(value types.Dynamic) (keep retention.Keep, known bool, errs []error) {
 	if value.IsUnknown() || value.IsUnderlyingValueUnknown() {
 		return keep, false, nil
 	}
@@ -114,14 +119,14 @@ func readRule(f retention.Field, value attr.Value) error {
 	return nil
 }
 
-// sameRules compares by meaning: 7d and 1w are the same, and so are 0 and a rule
+// Same compares by meaning: 7d and 1w are the same, and so are 0 and a rule
 // that is not given.
-func sameRules(a, b retention.Keep) bool {
+func Same(a, b retention.Keep) bool {
 	return len(policy.Diff(policy.Document{Retention: a}, policy.Document{Retention: b})) == 0
 }
 
-// writeRules writes the rules as a configuration would.
-func writeRules(keep retention.Keep) types.Dynamic {
+// Write writes the rules as a configuration would.
+func Write(keep retention.Keep) types.Dynamic {
 	kinds, values := map[string]attr.Type{}, map[string]attr.Value{}
 	for _, f := range keep.Fields() {
 		switch {

@@ -1,0 +1,103 @@
+package objstore_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
+)
+
+// noting keeps the tags it was given in memory; the first call of each kind fails.
+type noting struct {
+	objstore.Store
+	tags           map[string]string
+	set, got, told int
+}
+
+func (n *noting) SetTags(_ context.Context, _ string, tags map[string]string) error {
+	if n.set++; n.set == 1 {
+		return errLost
+	}
+	maps.Copy(n.tags, tags)
+	return nil
+}
+
+func (n *noting) Tags(context.Context, string) (map[string]string, error) {
+	if n.got++; n.got == 1 {
+		return nil, errLost
+	}
+	return n.tags, nil
+}
+
+func (n *noting) Folders(context.Context, string) ([]string, error) {
+	if n.told++; n.told == 1 {
+		return nil, errLost
+	}
+	return []string{"a/"}, nil
+}
+
+func TestDecoratorsOfferWhatTheStoreInsideDoesAndNoMore(t *testing.T) {
+	t.Parallel()
+	plain := newShaky(t) // hides what a directory offers
+	type tagger struct {
+		objstore.Store
+		objstore.Tagger
+	}
+	type folders struct {
+		objstore.Store
+		objstore.FolderLister
+	}
+	full := &noting{Store: plain, tags: map[string]string{}}
+	for name, c := range map[string]struct {
+		inner             objstore.Store
+		tagger, folderist bool
+	}{
+		"neither": {plain, false, false}, "tags": {tagger{plain, full}, true, false},
+		"folders": {folders{plain, full}, false, true}, "both": {full, true, true},
+	} {
+		for with, s := range map[string]objstore.Store{
+			"retry": objstore.Retry(c.inner, objstore.RetryOptions{}), "rate limit": objstore.RateLimit(c.inner, 1<<20),
+			"no limit": objstore.RateLimit(c.inner, 0),
+			"both":     objstore.Retry(objstore.RateLimit(c.inner, 1<<20), objstore.RetryOptions{}),
+		} {
+			if _, ok := s.(objstore.Tagger); ok != c.tagger {
+				t.Errorf("%s behind %s: tags %v, want %v", name, with, ok, c.tagger)
+			}
+			if _, ok := s.(objstore.FolderLister); ok != c.folderist {
+				t.Errorf("%s behind %s: folders %v, want %v", name, with, ok, c.folderist)
+			}
+		}
+	}
+}
+
+func TestRetryRepeatsWhatStoresOfferBesideToo(t *testing.T) {
+	t.Parallel()
+	inner := &noting{Store: newShaky(t), tags: map[string]string{}}
+	s := objstore.Retry(inner, objstore.RetryOptions{Base: time.Millisecond})
+	tags := s.(objstore.Tagger)
+	if err := tags.SetTags(t.Context(), "k", map[string]string{"tier": "daily"}); err != nil {
+		t.Error(err)
+	}
+	if got, err := tags.Tags(t.Context(), "k"); err != nil || got["tier"] != "daily" {
+		t.Errorf("tags %v, %v", got, err)
+	}
+	if got, err := s.(objstore.FolderLister).Folders(t.Context(), ""); err != nil || !slices.Equal(got, []string{"a/"}) {
+		t.Errorf("folders %q, %v", got, err)
+	}
+	if inner.set != 2 || inner.got != 2 || inner.told != 2 {
+		t.Errorf("calls %d %d %d, want two of each", inner.set, inner.got, inner.told)
+	}
+}
+
+func TestAFolderEndsInASlash(t *testing.T) {
+	t.Parallel()
+	for prefix, good := range map[string]bool{"": true, "a/": true, "a/b/": true, "a": false, "/": false, "a//": false, "../": false} {
+		if err := objstore.CheckFolder(prefix); (err == nil) != good || err != nil && !errors.Is(err, objstore.ErrInvalidKey) {
+			t.Errorf("%q: %v", prefix, err)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+)
+
+// keepsIt ends the reason of a point that another policy keeps. Unlike damage it
+// lasts: forGood tells the two apart by it.
+const keepsIt = ", which made it, keeps it"
+
+// spareOthers keeps what another policy made and would not delete. A source may be
+// backed up under two policies, and a rotation may be asked for more sources than
+// are its own: a point goes only when the policy in its manifest lets it go too, by
+// its newest document, also a retired one. A policy that has no revision in this
+// repository has no say. Rules without a policy are the operator's word.
+func (opts Options) spareOthers(ctx context.Context, listed []repo.Listed, out *Outcome) error {
+	if opts.Policy == "" {
+		return nil
+	}
+	madeBy := map[repo.Ref]string{}
+	for i := range listed {
+		if m := listed[i].Manifest; m != nil && madeUnder(m) != opts.Policy {
+			madeBy[listed[i].Ref] = madeUnder(m)
+		}
+	}
+	others := map[string]bool{}
+	for _, d := range out.Delete {
+		if name := madeBy[d.ref]; name != "" {
+			others[name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		keeps, err := opts.keptBy(ctx, name, listed)
+		if err != nil {
+			return err
+		}
+		out.spareIf(func(d Decision) string {
+			if madeBy[d.ref] != name {
+				return ""
+			}
+			return keeps(d.ref)
+		})
+	}
+	if len(others) > 0 {
+		out.spareParents()
+	}
+	return nil
+}
+
+// keptBy tells why another policy keeps a point; "" when it does not.
+func (opts Options) keptBy(ctx context.Context, name string, listed []repo.Listed) (func(repo.Ref) string, error) {
+	all := func(why string) func(repo.Ref) string { return func(repo.Ref) string { return why } }
+	rev, err := opts.hasSay(ctx, name)
+	switch {
+	case errors.Is(err, repo.ErrNotFound):
+		return all(""), nil
+	case errors.Is(err, repo.ErrDamaged), errors.Is(err, repo.ErrNewerFormat):
+		return all(fmt.Sprintf("policy %s, which made it, can not be read", name)), nil
+	case err != nil:
+		return nil, err
+	}
+	rules, err := rev.Document.Rules()
+	if err != nil {
+		return all(fmt.Sprintf("policy %s, which made it, can not be applied: %v", name, err)), nil
+	}
+	kept := map[repo.Ref]bool{}
+	for _, d := range decideKeys(listed, rules, opts.Now, nil).Keep {
+		kept[refOf(d.Point)] = true
+	}
+	return func(ref repo.Ref) string {
+		if !kept[ref] {
+			return ""
+		}
+		return "policy " + name + keepsIt
+	}, nil
+}
+
+// madeUnder is the policy a point was made under, "" for none.
+func madeUnder(m *repo.Manifest) string {
+	if m.PolicyRevision > 0 {
+		return m.Policy
+	}
+	return ""
+}
+
+// hasSay is the newest revision of another policy, or the newest there was at
+// othersAsOf. ErrNotFound when there was none.
+func (opts Options) hasSay(ctx context.Context, name string) (policy.Revision, error) {
+	if opts.othersAsOf.IsZero() {
+		return opts.Repo.CurrentPolicy(ctx, name)
+	}
+	past, err := opts.Repo.PolicyHistory(ctx, name)
+	if err != nil {
+		return policy.Revision{}, err
+	}
+	for _, rev := range slices.Backward(past) {
+		if rev.Problem != nil { // it does not say when it was written
+			return policy.Revision{}, rev.Problem
+		}
+		if !rev.Envelope.At.After(opts.othersAsOf) {
+			return rev.Revision, nil
+		}
+	}
+	return policy.Revision{}, fmt.Errorf("policy %s on %s: %w", name, opts.othersAsOf.UTC().Format(time.RFC3339), repo.ErrNotFound)
+}
+
+// spareParents keeps what the points that were spared build on.
+func (o *Outcome) spareParents() {
+	type name struct{ source, kind, id string }
+	for {
+		children := map[name]string{} // parent -> a child that stays
+		for _, d := range o.Keep {
+			if d.ref.Parent != "" {
+				children[name{d.Source, d.Kind, d.ref.Parent}] = d.ID
+			}
+		}
+		n := o.spareIf(func(d Decision) string {
+			if child := children[name{d.Source, d.Kind, d.ID}]; child != "" {
+				return "parent of " + child
+			}
+			return ""
+		})
+		if n == 0 {
+			return
+		}
+	}
+}

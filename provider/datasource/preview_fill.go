@@ -1,0 +1,132 @@
+package datasource
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/impact"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/rotate"
+)
+
+// fill decides and puts the outcome into the attributes.
+func (m *previewModel) fill(ctx context.Context, p *preview) error {
+	listed, err := p.opened.List(ctx, repo.Filter{Source: m.Source.ValueString(), Kind: m.Kind.ValueString()})
+	if err != nil {
+		return err
+	}
+	listed = slices.DeleteFunc(listed, func(l repo.Listed) bool { return l.ID == "" }) // strangers' files
+	out, err := p.outcome(ctx, m, listed)
+	if err != nil {
+		return err
+	}
+	tiers, err := p.tiers(listed)
+	if err != nil {
+		return err
+	}
+	limit := cmp.Or(int(m.Limit.ValueInt64()), defaultLimit)
+	m.Keep, m.KeepCount, m.KeepBytes = decided(out.Keep, tiers, limit)
+	m.Delete, m.DeleteCount, m.DeleteBytes = decided(out.Delete, nil, limit)
+	m.Warnings = append([]string{}, out.Warnings...)
+	if p.revision.Number > 0 {
+		m.Revision = number(p.revision.Number)
+	}
+	return m.fillImpact(p, listed, out, tiers)
+}
+
+// decided is a list of decisions as attributes, by source and kind, newest first.
+func decided(list []rotate.Decision, tiers map[repo.Ref]string, limit int) (shown []decisionModel, count, bytes types.Int64) {
+	list = slices.DeleteFunc(slices.Clone(list), func(d rotate.Decision) bool { return d.ID == "" })
+	slices.SortStableFunc(list, func(a, b rotate.Decision) int {
+		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Kind, b.Kind), b.Start.Compare(a.Start))
+	})
+	shown = []decisionModel{}
+	total := int64(0)
+	for i, d := range list {
+		total += d.Bytes
+		if i >= limit {
+			continue
+		}
+		one := decisionModel{
+			ID: types.StringValue(d.ID), Source: types.StringValue(d.Source), Kind: types.StringValue(d.Kind), Start: at(d.Start),
+			Reasons: d.Reasons, Tier: some(tiers[refOf(d)]),
+		}
+		if d.Bytes > 0 {
+			one.Bytes = types.Int64Value(d.Bytes)
+		}
+		shown = append(shown, one)
+	}
+	return shown, number(len(list)), types.Int64Value(total)
+}
+
+func refOf(d rotate.Decision) repo.Ref { return repo.Ref{Source: d.Source, Kind: d.Kind, ID: d.ID} }
+
+// fillImpact tells how far back one can restore and what it costs: a rotation is
+// a change from everything that is there to what it keeps.
+func (m *previewModel) fillImpact(p *preview, listed []repo.Listed, out rotate.Outcome, tiers map[repo.Ref]string) error {
+	good := make(map[repo.Ref]bool, len(listed))
+	for i := range listed {
+		l := &listed[i]
+		good[withoutParent(l.Ref)] = l.Verified() && !l.Start.After(p.now.Add(retention.FutureSkew))
+	}
+	facts := impact.Facts{AsOf: p.now, Old: &p.document, New: p.document, Prices: p.prices}
+	upload := retention.Rules{Keep: p.document.Retention}.UploadTier()
+	for _, list := range []struct {
+		decisions []rotate.Decision
+		kept      bool
+	}{{out.Keep, true}, {out.Delete, false}} {
+		for _, d := range list.decisions {
+			if d.ID == "" {
+				continue
+			}
+			now := impact.Fate{Kept: true, Tier: cmp.Or(tiers[refOf(d)], upload)}
+			after := now
+			if !list.kept {
+				after = impact.Fate{}
+			}
+			facts.Points = append(facts.Points, impact.Point{
+				Source: d.Source, Kind: d.Kind, ID: d.ID, Start: d.Start, Bytes: d.Bytes, Restorable: good[refOf(d)], Before: now, After: after,
+			})
+		}
+	}
+	told, err := impact.Of(facts)
+	if err != nil {
+		return err
+	}
+	m.Groups = []groupModel{}
+	var oldest time.Time
+	for _, g := range told.Groups {
+		if !g.OldestAfter.IsZero() && (oldest.IsZero() || g.OldestAfter.Before(oldest)) {
+			oldest = g.OldestAfter
+		}
+		m.Groups = append(m.Groups, groupModel{
+			Source: types.StringValue(g.Source), Kind: types.StringValue(g.Kind), Keep: number(g.After), Delete: number(g.Lost),
+			OldestNow: at(g.OldestBefore), OldestAfter: at(g.OldestAfter), GapNowSeconds: seconds(g.GapBefore), GapSeconds: seconds(g.GapAfter),
+		})
+	}
+	m.Oldest = at(oldest)
+	if c := told.Cost; c != nil {
+		m.Cost = &costModel{Now: dollars(c.Before), After: dollars(c.After), Prices: types.StringValue(c.Prices)}
+	}
+	return nil
+}
+
+func seconds(d time.Duration) types.Int64 { return types.Int64Value(int64(d / time.Second)) }
+
+// cents rounds an estimate to what it can claim.
+func dollars(usd float64) types.Float64 { return types.Float64Value(math.Round(usd*1e6) / 1e6) }
+
+// firstClause is the beginning of a warning, for its summary: Terraform folds
+// warnings of one summary into one.
+func firstClause(warning string) string {
+	clause, _, _ := strings.Cut(warning, ":")
+	clause, _, _ = strings.Cut(clause, ";")
+	return clause
+}

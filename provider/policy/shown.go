@@ -1,0 +1,110 @@
+package policy
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/impact"
+)
+
+type impactModel struct {
+	AsOf   types.String `tfsdk:"as_of"`
+	Points types.Int64  `tfsdk:"points"`
+	Bytes  types.Int64  `tfsdk:"bytes"`
+	Spared types.Int64  `tfsdk:"spared"`
+	Gained types.Int64  `tfsdk:"gained"`
+	Groups []groupModel `tfsdk:"groups"`
+}
+
+type groupModel struct {
+	Source       types.String `tfsdk:"source"`
+	Kind         types.String `tfsdk:"kind"`
+	KeptBefore   types.Int64  `tfsdk:"kept_before"`
+	KeptAfter    types.Int64  `tfsdk:"kept_after"`
+	Lost         types.Int64  `tfsdk:"lost"`
+	LostBytes    types.Int64  `tfsdk:"lost_bytes"`
+	Gained       types.Int64  `tfsdk:"gained"`
+	OldestBefore types.String `tfsdk:"oldest_before"`
+	OldestAfter  types.String `tfsdk:"oldest_after"`
+	GapBefore    types.Int64  `tfsdk:"gap_before_seconds"`
+	GapAfter     types.Int64  `tfsdk:"gap_after_seconds"`
+}
+
+type costModel struct {
+	Before types.Float64 `tfsdk:"before"`
+	After  types.Float64 `tfsdk:"after"`
+	Prices types.String  `tfsdk:"prices"`
+}
+
+// show puts an impact into the attributes that tell of it. The same impact gives
+// the same values always: Terraform compares those of the plan with those of the
+// apply.
+func (m *model) show(ctx context.Context, i impact.Impact) (diags diag.Diagnostics) {
+	var d diag.Diagnostics
+	m.Summary, d = types.ListValueFrom(ctx, types.StringType, append([]string{}, i.Sentences...))
+	diags.Append(d...)
+	told := impactModel{
+		AsOf: moment(i.AsOf), Points: number(i.Points), Bytes: types.Int64Value(i.Bytes),
+		Spared: number(i.Spared), Gained: number(i.Gained), Groups: []groupModel{},
+	}
+	for _, g := range i.Groups {
+		told.Groups = append(told.Groups, groupModel{
+			Source: types.StringValue(g.Source), Kind: types.StringValue(g.Kind),
+			KeptBefore: number(g.Before), KeptAfter: number(g.After),
+			Lost: number(g.Lost), LostBytes: types.Int64Value(g.LostBytes), Gained: number(g.Gained),
+			OldestBefore: moment(g.OldestBefore), OldestAfter: moment(g.OldestAfter),
+			GapBefore: seconds(g.GapBefore), GapAfter: seconds(g.GapAfter),
+		})
+	}
+	m.Impact, d = types.ObjectValueFrom(ctx, m.Impact.AttributeTypes(ctx), told)
+	diags.Append(d...)
+	m.Cost = types.ObjectNull(m.Cost.AttributeTypes(ctx))
+	if i.Cost != nil {
+		m.Cost, d = types.ObjectValueFrom(ctx, m.Cost.AttributeTypes(ctx), costModel{Before: dollars(i.Cost.Before), After: dollars(i.Cost.After), Prices: types.StringValue(i.Cost.Prices)})
+		diags.Append(d...)
+	}
+	return diags
+}
+
+// showNothing is what a policy shows that never changed.
+func (m *model) showNothing(ctx context.Context) {
+	m.Summary = types.ListNull(types.StringType)
+	m.Impact = types.ObjectNull(m.Impact.AttributeTypes(ctx))
+	m.Cost = types.ObjectNull(m.Cost.AttributeTypes(ctx))
+}
+
+// showUnknown leaves to the apply what cannot be told yet.
+func (m *model) showUnknown(ctx context.Context) {
+	m.Summary = types.ListUnknown(types.StringType)
+	m.Impact = types.ObjectUnknown(m.Impact.AttributeTypes(ctx))
+	m.Cost = types.ObjectUnknown(m.Cost.AttributeTypes(ctx))
+}
+
+// showAsBefore keeps what the state shows of the change before.
+func (m *model) showAsBefore(state *model) {
+	m.Summary, m.Impact, m.Cost = state.Summary, state.Impact, state.Cost
+}
+
+// untold reports whether the plan left the impact to the apply.
+func (m *model) untold() bool {
+	return m.Summary.IsUnknown() || m.Impact.IsUnknown() || m.Cost.IsUnknown()
+}
+
+func number(n int) types.Int64 { return types.Int64Value(int64(n)) }
+
+func seconds(d time.Duration) types.Int64 { return types.Int64Value(int64(d / time.Second)) }
+
+func moment(t time.Time) types.String {
+	if t.IsZero() {
+		return types.StringNull()
+	}
+	return types.StringValue(t.UTC().Format(time.RFC3339))
+}
+
+// dollars rounds an estimate, so that a sum in another order gives the same. Small
+// repositories cost less than a cent, which is not nothing.
+func dollars(usd float64) types.Float64 { return types.Float64Value(math.Round(usd*1e6) / 1e6) }

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/impact"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/rotate"
+)
+
+// reviewed is what a change means for the points there are, in the document of
+// `policy diff --impact`.
+type reviewed struct {
+	AsOf      time.Time       `json:"as_of"`
+	Points    int             `json:"points"` // lost
+	Bytes     int64           `json:"bytes"`
+	Spared    int             `json:"spared"`
+	Gained    int             `json:"gained"`
+	Code      string          `json:"code"` // approves it; empty when nothing is lost
+	Groups    []reviewedGroup `json:"groups"`
+	Sentences []string        `json:"sentences"`
+}
+
+type reviewedGroup struct {
+	Source       string     `json:"source"`
+	Kind         string     `json:"kind"`
+	Before       int        `json:"before"`
+	After        int        `json:"after"`
+	Lost         int        `json:"lost"`
+	LostBytes    int64      `json:"lost_bytes"`
+	Gained       int        `json:"gained"`
+	OldestBefore *time.Time `json:"oldest_before"` // null when there is none
+	OldestAfter  *time.Time `json:"oldest_after"`
+	GapBefore    int64      `json:"gap_before_seconds"`
+	GapAfter     int64      `json:"gap_after_seconds"`
+}
+
+// review reads the repository and works out what a change loses and gains now.
+func (a *app) review(ctx context.Context, r *repo.Repository, before, after policy.Document) (*reviewed, error) {
+	opts := rotate.ReviewOptions{Repo: r, Old: &before, New: after, Now: a.now()}
+	if at, err := a.place(); err == nil {
+		if opts.Prices, err = regionPrices(at); err != nil {
+			return nil, err
+		}
+	}
+	found, err := rotate.ReviewChange(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	return tellReview(found.Live, found.Code), nil
+}
+
+func tellReview(i impact.Impact, code string) *reviewed {
+	told := &reviewed{AsOf: i.AsOf.UTC(), Points: i.Points, Bytes: i.Bytes, Spared: i.Spared, Gained: i.Gained, Code: code,
+		Groups: []reviewedGroup{}, Sentences: nonNil(i.Sentences)}
+	for _, g := range i.Groups {
+		told.Groups = append(told.Groups, reviewedGroup{
+			Source: g.Source, Kind: g.Kind, Before: g.Before, After: g.After, Lost: g.Lost, LostBytes: g.LostBytes, Gained: g.Gained,
+			OldestBefore: known(g.OldestBefore), OldestAfter: known(g.OldestAfter), GapBefore: int64(g.GapBefore.Seconds()), GapAfter: int64(g.GapAfter.Seconds()),
+		})
+	}
+	return told
+}
+
+// known is a moment for JSON, null for none.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// sayReview tells a review to people; nil says nothing.
+func (a *app) sayReview(r *reviewed) {
+	if r == nil {
+		return
+	}
+	a.say("")
+	for _, s := range r.Sentences {
+		a.say("%s", printable(s))
+	}
+	if r.Code != "" {
+		a.say("It needs the approval %s.", r.Code)
+	}
+}
