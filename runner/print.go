@@ -7,6 +7,8 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/bytesize"
 )
 
 // printJSON writes the one document of --json.
@@ -47,17 +49,7 @@ func printable(cell string) string {
 }
 
 // size writes bytes for people: "1.4 GiB".
-func size(n int64) string {
-	if n < 1024 {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, unit := float64(n), 0
-	for value >= 1023.95 && unit < 6 {
-		value /= 1024
-		unit++
-	}
-	return fmt.Sprintf("%.1f %ciB", value, "BKMGTPE"[unit])
-}
+func size(n int64) string { return bytesize.Text(n) }
 
 // count writes a number with thousands set apart: 1,234,567.
 func count(n int64) string {

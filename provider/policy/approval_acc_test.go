@@ -62,7 +62,7 @@ func passed(t *testing.T, r providertest.Result, warnings ...string) {
 }
 
 const (
-	willBeDeleted = "pgbackup_policy (prod): 16 recovery points (1.0 kB) will be deleted by the next rotation, approved by EXPIRE-16-"
+	willBeDeleted = "pgbackup_policy (prod): 16 recovery points (1008 B) will be deleted by the next rotation, approved by EXPIRE-16-"
 	leftover      = "pgbackup_policy (prod): approve_expiry is no longer needed: remove it"
 )
 

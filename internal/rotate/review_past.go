@@ -1,0 +1,212 @@
+package rotate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/impact"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
+)
+
+// past is what was read of a repository for a review. The listing is taken once;
+// what it does not tell is read as it turns out to matter and kept, so that every
+// moment is judged by the same facts.
+type past struct {
+	opts    ReviewOptions
+	rules   ruleChange
+	repo    *repo.Repository // over the listing that was kept
+	history *repo.History
+	sizes   map[string]int64 // stored bytes by Ref.String, of data that is there
+
+	// By Listed.Key, of points whose manifest or tombstone was read.
+	manifests map[string]repo.Listed    // Manifest or Problem is set
+	stones    map[string]repo.Tombstone // zero where it can not be read
+	gone      map[string]bool           // deleted after the listing was taken
+}
+
+func readPast(ctx context.Context, opts ReviewOptions, rules ruleChange) (*past, error) {
+	p := &past{opts: opts, rules: rules, manifests: map[string]repo.Listed{}, stones: map[string]repo.Tombstone{}, gone: map[string]bool{}}
+	store, kept := keepListings(opts.Repo.Store())
+	var err error
+	if p.repo, err = repo.Open(ctx, store, repo.OpenOptions{}); err != nil { // without a key: for listings
+		return nil, err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var wg sync.WaitGroup
+	read := func(what func() error) {
+		wg.Go(func() {
+			if err := what(); err != nil {
+				stop(err)
+			}
+		})
+	}
+	read(func() (err error) { p.history, err = p.repo.History(ctx, repo.Filter{}); return err })
+	read(func() (err error) { p.sizes, err = opts.Repo.Sizes(ctx, repo.Filter{}); return err })
+	wg.Wait()
+	kept.complete()
+	return p, context.Cause(ctx)
+}
+
+// at gives the points that were there at a moment, with what was read of them.
+func (p *past) at(t time.Time) []repo.Listed { return p.complete(p.history.At(t), t) }
+
+// complete adds to points of a history what it does not know: that one went while
+// the review was reading, what a deleted one was built on and, for the rule wal,
+// when a base backup ended. Nothing else that was read goes in here: what the rules
+// say of a moment must not depend on what was looked at.
+func (p *past) complete(listed []repo.Listed, t time.Time) []repo.Listed {
+	there := listed[:0]
+	for _, l := range listed {
+		if p.gone[l.Key] {
+			l.Deleted = p.opts.Now
+		}
+		switch {
+		case l.Deleted.IsZero():
+			if read, ok := p.manifests[l.Key]; ok && p.rules.usesWAL() && l.Kind == retention.KindPhysical {
+				l.Manifest, l.Problem = read.Manifest, read.Problem
+			}
+		case !l.Deleted.After(t):
+			continue
+		case l.Parent == "":
+			l.Parent = p.stones[l.Key].Parent
+		}
+		there = append(there, l)
+	}
+	return there
+}
+
+// impact is what the change does to the points there were at a moment, and the set
+// that the rules alone lose.
+func (p *past) impact(ctx context.Context, at time.Time) (impact.Impact, impact.Set, error) {
+	for {
+		if err := p.prepare(ctx, at); err != nil {
+			return impact.Impact{}, impact.Set{}, err
+		}
+		v := p.judge(p.at(at), at)
+		vanished, err := p.spare(ctx, &v, at)
+		switch {
+		case err != nil:
+			return impact.Impact{}, impact.Set{}, err
+		case vanished: // the verdict is about points that are no more
+			continue
+		}
+		i, err := impact.Of(impact.Facts{AsOf: at, Points: v.points, Old: p.opts.Old, New: p.opts.New, Prices: p.opts.Prices})
+		return i, v.lost, err
+	}
+}
+
+// prepare reads what at needs of the points of a moment.
+func (p *past) prepare(ctx context.Context, at time.Time) error {
+	listed := p.at(at)
+	if err := p.readStones(ctx, listed); err != nil {
+		return err
+	}
+	if !p.rules.usesWAL() {
+		return nil
+	}
+	_, err := p.readManifests(ctx, listed, func(l *repo.Listed) bool { return l.Kind == retention.KindPhysical })
+	return err
+}
+
+// verdict is what the rules of before and after do with the points of a moment.
+type verdict struct {
+	listed []repo.Listed
+	points []impact.Point // of the same index
+	lost   impact.Set     // by the rules alone
+	losing map[string]bool
+}
+
+func (p *past) judge(listed []repo.Listed, at time.Time) verdict {
+	v := verdict{listed: listed, points: make([]impact.Point, len(listed)), losing: map[string]bool{}}
+	before := map[repo.Ref]impact.Fate{}
+	after := fates(listed, p.rules.after, at)
+	if p.rules.before != nil {
+		before = fates(listed, *p.rules.before, at)
+	}
+	for i := range listed {
+		l := &listed[i]
+		if l.Start.IsZero() {
+			continue // a stranger's file
+		}
+		fate := impact.Fate{Kept: true, Tier: p.rules.after.UploadTier()}
+		if p.rules.before != nil {
+			fate = before[l.Ref]
+		}
+		v.points[i] = impact.Point{
+			Source: l.Source, Kind: l.Kind, ID: l.ID, Start: l.Start, Bytes: p.bytes(l),
+			Restorable: l.Verified() && !l.Start.After(at.Add(retention.FutureSkew)),
+			Before:     fate, After: after[l.Ref],
+		}
+		if fate.Kept && !after[l.Ref].Kept {
+			v.lost.Add(impact.SetOf(l.Ref.String()))
+			v.losing[l.Source] = true
+		}
+	}
+	return v
+}
+
+func fates(listed []repo.Listed, rules retention.Rules, at time.Time) map[repo.Ref]impact.Fate {
+	kept := make(map[repo.Ref]impact.Fate, len(listed))
+	// What no rule decides about stays in the tier it has. That is not asked here:
+	// the marks that say so go when the point goes.
+	undecided := rules.UploadTier()
+	for _, d := range decideKeys(listed, rules, at, nil).Keep {
+		kept[refOf(d.Point)] = impact.Fate{Kept: true, By: d.By, Tier: cmp.Or(d.Tier, undecided)}
+	}
+	return kept
+}
+
+// bytes of a point, 0 where they are not known.
+func (p *past) bytes(l *repo.Listed) int64 {
+	if !l.Deleted.IsZero() {
+		return p.stones[l.Key].Bytes
+	}
+	return p.sizes[l.Ref.String()]
+}
+
+// readStones reads the tombstones of points that were deleted since: they alone
+// tell their size and what they were built on.
+func (p *past) readStones(ctx context.Context, points []repo.Listed) error {
+	var wanted []repo.Listed
+	for _, l := range points {
+		if _, read := p.stones[l.Key]; !read && !l.Deleted.IsZero() {
+			wanted = append(wanted, l)
+		}
+	}
+	stones := make([]repo.Tombstone, len(wanted))
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range min(16, len(wanted)) {
+		wg.Go(func() {
+			for i := range next {
+				stone, err := p.opts.Repo.Tombstone(ctx, wanted[i].Ref)
+				if err != nil && !errors.Is(err, repo.ErrDamaged) && !errors.Is(err, repo.ErrNotFound) {
+					stop(err)
+				}
+				stones[i] = stone
+			}
+		})
+	}
+	for i := range wanted {
+		if ctx.Err() != nil {
+			break
+		}
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	for i, l := range wanted {
+		p.stones[l.Key] = stones[i]
+	}
+	return nil
+}
