@@ -35,8 +35,10 @@ func (c *change) sentence(ch policy.Change) string {
 		return ch.String() + ", hours, days, weeks, months and years begin at other moments, so another point may be the newest of each"
 	case ch.Field == "expire_after":
 		return ch.String() + ", " + c.ceiling(ch)
+	case ch.Field == "transitions":
+		return ch.String() + ", for what is there and what comes"
 	case aboutClasses(ch.Field):
-		return ch.String() + c.costMoves(", ")
+		return ch.String() + ", for backups from now on"
 	case ch.Field == "rpo" || ch.Field == "rto":
 		return ch.String() + ", what alarms and reports hold the backups against; no recovery point is touched"
 	}
@@ -95,8 +97,12 @@ func (c *change) totals() []string {
 	if i.Spared > 0 {
 		say("%s that the rules would delete %s: %s", points(i.Spared), agree(i.Spared, "stays", "stay"), strings.Join(c.whySpared(), "; "))
 	}
-	if i.Cost != nil && len(i.Groups) > 0 && !slices.ContainsFunc(i.Changes, func(ch policy.Change) bool { return aboutClasses(ch.Field) }) {
-		say("%s", c.costMoves(""))
+	if i.Cost != nil && len(i.Groups) > 0 {
+		text := i.Cost.String()
+		if slices.ContainsFunc(i.Changes, func(ch policy.Change) bool { return aboutClasses(ch.Field) }) {
+			text += ", once all of it is in the classes of the new rules"
+		}
+		say("%s", text)
 	}
 	return all
 }
@@ -181,20 +187,12 @@ func (c *change) whySpared() []string {
 	return why
 }
 
-// costMoves says what storage costs before and after, with the words that keep
-// it from being taken for a bill.
-func (c *change) costMoves(lead string) string {
-	if c.impact.Cost == nil {
-		return ""
-	}
-	return lead + c.impact.Cost.String()
-}
-
-// String gives the cost as a sentence.
+// String gives the cost as a sentence, with the words that keep it from being
+// taken for a bill.
 func (c Cost) String() string {
 	before, after := dollars(c.Before), dollars(c.After)
 	if before == after {
-		return fmt.Sprintf("storage of today's points stays at %s a month (estimate, not a bill: %s)", after, c.Prices)
+		return fmt.Sprintf("storing what is kept stays at %s a month (estimate, not a bill: %s)", after, c.Prices)
 	}
-	return fmt.Sprintf("storage of today's points goes from %s to %s a month (estimate, not a bill: %s)", before, after, c.Prices)
+	return fmt.Sprintf("storing what is kept goes from %s to %s a month (estimate, not a bill: %s)", before, after, c.Prices)
 }

@@ -96,9 +96,10 @@ func TestSentencesSayWhatEachChangeMeans(t *testing.T) {
 			"the oldest moment that can be restored moves from 23 October 2026 to 2 November 2026",
 		}},
 		"archived": {nightly("app", 30, 100e9), document(retention.Keep{KeepDaily: 30}), document(retention.Keep{KeepDaily: 30}, glacier), prices, []string{
-			"transition to GLACIER: none -> after 7d, storage of today's points goes from $64.26 to $22.71 a month (estimate, not a bill: S3 list prices of us-east-1, 2026-11)",
+			"transition to GLACIER: none -> after 7d, for what is there and what comes",
 			"a point in GLACIER can not be read until it was brought back: up to 5 hours and $0.93 for one of 93.1 GiB (estimate, not a bill)",
 			"no recovery point is deleted because of this change",
+			"storing what is kept goes from $64.26 to $22.71 a month (estimate, not a bill: S3 list prices of us-east-1, 2026-11), once all of it is in the classes of the new rules",
 		}},
 		"objectives": {nightly("app", 3, 1e6), document(retention.Keep{KeepDaily: 3}), document(retention.Keep{KeepDaily: 3}, func(d *policy.Document) { d.Objectives.RPO = duration.MustParse("24h") }), cost.Table{}, []string{
 			"recovery point objective (RPO): none -> 24h, what alarms and reports hold the backups against; no recovery point is touched",

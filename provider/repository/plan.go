@@ -51,7 +51,28 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 	resp.RequiresReplace = replacedBy(state, plan, id)
 	if len(resp.RequiresReplace) > 0 {
 		resp.Diagnostics.Append(r.guard(ctx, state)...)
+		return
 	}
+	resp.Diagnostics.Append(keyChange(ctx, state, plan)...)
+}
+
+// keyChange says what another key reference means: it is easily taken for an
+// exchange of the key, and for making what a leaked one opened unreadable.
+func keyChange(ctx context.Context, state, plan model) (diags diag.Diagnostics) {
+	if plan.Encryption.IsUnknown() || plan.Encryption.IsNull() {
+		return nil
+	}
+	before, d := state.keyRef(ctx)
+	diags.Append(d...)
+	after, d := plan.keyRef(ctx)
+	diags.Append(d...)
+	if diags.HasError() || before == after || after == "" {
+		return diags
+	}
+	diags.AddAttributeWarning(path.Root("encryption"), fmt.Sprintf("pgbackup_repository (%s): the key at %s is added, the one at %s goes on opening it", state.ID.ValueString(), after, before),
+		fmt.Sprintf("Both keys open every recovery point, old and new, and no stored data is written again. The apply needs both: the one at %s opens the repository once more, so that the other can be added.\n\n"+
+			"Runners read the key at the place their job names: give %s to them before you take the old one away. If the old key became known to somebody, this change does not help; the data would have to be backed up anew into another repository.", before, after))
+	return diags
 }
 
 // replacedBy names the attributes whose change makes it another repository. A
