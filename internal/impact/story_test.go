@@ -91,12 +91,12 @@ func golden(t *testing.T, name, got string) {
 func TestALossIsToldInAFewWords(t *testing.T) {
 	t.Parallel()
 	for want, i := range map[string]impact.Impact{
-		"16 recovery points (3.8 GiB)":                                 {Points: 16, Bytes: 4.1e9},
+		"16 recovery points (3.8 GiB)":                                {Points: 16, Bytes: 4.1e9},
 		"1 recovery point (size unknown)":                             {Points: 1, Unsized: 1},
 		"2 recovery points (at least 999 B)":                          {Points: 2, Bytes: 999, Unsized: 1},
 		"3 recovery points (as soon as what keeps them is put right)": {Waiting: 3},
 		"1 recovery point (as soon as what keeps it is put right)":    {Waiting: 1},
-		"5 recovery points (931.3 GiB)":                                  {Points: 5, Bytes: 999_990_000_000, Waiting: 2},
+		"5 recovery points (931.3 GiB)":                               {Points: 5, Bytes: 999_990_000_000, Waiting: 2},
 	} {
 		if got := i.Total(); got != want {
 			t.Errorf("got %q, want %q", got, want)

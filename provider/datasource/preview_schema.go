@@ -119,7 +119,7 @@ func (d *RetentionPreview) Schema(_ context.Context, _ datasource.SchemaRequest,
 			"estimated_monthly_cost_usd": schema.SingleNestedAttribute{
 				Computed: true,
 				MarkdownDescription: "What storing the recovery points costs a month, in USD, from list prices: an estimate, not a bill. Each is priced in the storage class that the policy wants for its tier and age, without `policy` in STANDARD. " +
-					"Null for directories, and for S3-compatible services whose prices the provider's `storage_prices_usd` does not give.",
+					"Null for directories. A bucket of another service than AWS is priced as if it were there, and `prices` says so; `storage_prices_usd` of the provider puts your own prices in the list's place.",
 				Attributes: map[string]schema.Attribute{
 					"now":    schema.Float64Attribute{Computed: true, MarkdownDescription: "With all that is there."},
 					"after":  schema.Float64Attribute{Computed: true, MarkdownDescription: "With what stays."},

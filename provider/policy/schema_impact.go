@@ -53,7 +53,7 @@ func impactSchema() schema.SingleNestedAttribute {
 func costSchema() schema.SingleNestedAttribute {
 	return schema.SingleNestedAttribute{
 		Computed: true,
-		MarkdownDescription: "What storing the kept recovery points costs a month, in USD, from list prices: an estimate, not a bill. Null for directories, and for S3-compatible services whose prices the provider's `storage_prices_usd` does not give." +
+		MarkdownDescription: "What storing the kept recovery points costs a month, in USD, from list prices: an estimate, not a bill. Null for directories. A bucket of another service than AWS is priced as if it were there, and `prices` says so; `storage_prices_usd` of the provider puts your own prices in the list's place." +
 			asOfLastChange,
 		Attributes: map[string]schema.Attribute{
 			"before": schema.Float64Attribute{Computed: true, MarkdownDescription: "With what the old rules keep."},
