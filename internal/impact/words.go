@@ -97,15 +97,3 @@ func span(d time.Duration) string {
 	}
 	return strings.Join(parts, " ")
 }
-
-// list writes "a", "a and b", "a, b and 3 more".
-func list(names []string, most int) string {
-	if extra := len(names) - most; extra > 0 {
-		return strings.Join(names[:most], ", ") + " and " + strconv.Itoa(extra) + " more"
-	}
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " and " + names[last]
-}

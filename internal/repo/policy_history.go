@@ -16,6 +16,9 @@ type PastRevision struct {
 	Problem error  // why it can not be read: ErrDamaged or ErrNewerFormat; nil when it can
 }
 
+// Readable reports whether the revision says what it was.
+func (p PastRevision) Readable() bool { return p.Problem == nil }
+
 // PolicyHistory reads every revision of a policy, oldest first. One that is
 // damaged, or of a newer program, stands in its place with its Problem: what is
 // wrong with an old revision hides none of the others. ErrNotFound when the policy

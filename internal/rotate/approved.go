@@ -67,7 +67,7 @@ func (a *approvals) base(ctx context.Context, rev policy.Revision, n int) (*Rest
 		return everything(never, askAgain), nil
 	}
 	before := a.past[n-1]
-	if before.Problem != nil {
+	if !before.Readable() { // nobody can tell what it kept
 		return everything(fmt.Sprintf("whether revision %d of policy %s was approved can not be seen while revision %d can not be read", rev.Number, rev.Document.Name, before.Number),
 			fmt.Sprintf("restore %s from a version or a replica, or %s", before.Key, askAgain)), nil
 	}
@@ -114,7 +114,7 @@ func (a *approvals) loses(ctx context.Context, rev policy.Revision, good retenti
 		}
 	}
 	out := Outcome{restricted: map[restricted]int{}}
-	for _, d := range decideKeys(points, rules, asOf, nil).Delete {
+	for _, d := range decideKeys(points, rules, asOf).Delete {
 		out.Delete = append(out.Delete, decision(d))
 	}
 	out.restrict(points, []Restriction{{Rules: good, Why: "kept"}}, asOf)

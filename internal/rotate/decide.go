@@ -16,11 +16,8 @@ import (
 // It reads nothing and is what both a rotation and the review of a change go by.
 // Manifests are looked at where they are loaded: for End, which the rule wal needs
 // (see loadEnds), and for nothing else.
-//
-// newestArchived is, per source, how far the archived WAL reaches; nil where that
-// is not known.
-func decideKeys(points []repo.Listed, rules retention.Rules, now time.Time, newestArchived map[string]time.Time) retention.Plan {
-	input := retention.Input{Points: make([]retention.Point, len(points)), Rules: rules, Now: now, NewestArchived: newestArchived}
+func decideKeys(points []repo.Listed, rules retention.Rules, now time.Time) retention.Plan {
+	input := retention.Input{Points: make([]retention.Point, len(points)), Rules: rules, Now: now}
 	for i := range points {
 		input.Points[i] = point(&points[i])
 	}
@@ -125,7 +122,7 @@ func (opts Options) guarded(ctx context.Context, listed []repo.Listed, f repo.Fi
 
 // byRules is the outcome by the rules and the restrictions.
 func (opts Options) byRules(listed []repo.Listed, f repo.Filter) Outcome {
-	plan := decideKeys(listed, opts.Rules, opts.Now, nil)
+	plan := decideKeys(listed, opts.Rules, opts.Now)
 	out := opts.newOutcome()
 	wanted := func(p *retention.Point) bool {
 		return (f.Kind == "" || p.Kind == f.Kind) && (f.Source == "" || p.Source == f.Source)

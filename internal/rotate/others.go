@@ -72,7 +72,7 @@ func (opts Options) keptBy(ctx context.Context, name string, listed []repo.Liste
 		return all(fmt.Sprintf("policy %s, which made it, can not be applied: %v", name, err)), nil
 	}
 	kept := map[repo.Ref]bool{}
-	for _, d := range decideKeys(listed, rules, opts.Now, nil).Keep {
+	for _, d := range decideKeys(listed, rules, opts.Now).Keep {
 		kept[refOf(d.Point)] = true
 	}
 	return func(ref repo.Ref) string {

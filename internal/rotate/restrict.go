@@ -31,7 +31,7 @@ func (o *Outcome) restrict(listed []repo.Listed, restrictions []Restriction, now
 			return
 		}
 		kept := map[repo.Ref]bool{}
-		for _, d := range decideKeys(listed, r.Rules, now, nil).Keep {
+		for _, d := range decideKeys(listed, r.Rules, now).Keep {
 			kept[refOf(d.Point)] = true
 		}
 		o.spareIf(func(d Decision) string {

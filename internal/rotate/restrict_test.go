@@ -92,7 +92,7 @@ func TestOnlyAGoodRevisionDeletesMoreThanTheOneBefore(t *testing.T) {
 			f := newFixture(t)
 			f.points("a", 0, 1, 2, 3, 4, 5, 6, 7)
 			f.settle()
-			days := append(c.days, 6, 3)
+			days := slices.Concat(c.days, []int{6, 3})
 			var rev policy.Revision
 			for i, e := range c.revisions {
 				rev = f.revise("prod", daily(days[i]), e)

@@ -143,7 +143,7 @@ func (p *past) judge(listed []repo.Listed, at time.Time) verdict {
 			Before:     fate, After: after[l.Ref],
 		}
 		if fate.Kept && !after[l.Ref].Kept {
-			v.lost.Add(impact.SetOf(l.Ref.String()))
+			v.lost.Add(impact.SetOf(l.String()))
 			v.losing[l.Source] = true
 		}
 	}
@@ -155,7 +155,7 @@ func fates(listed []repo.Listed, rules retention.Rules, at time.Time) map[repo.R
 	// What no rule decides about stays in the tier it has. That is not asked here:
 	// the marks that say so go when the point goes.
 	undecided := rules.UploadTier()
-	for _, d := range decideKeys(listed, rules, at, nil).Keep {
+	for _, d := range decideKeys(listed, rules, at).Keep {
 		kept[refOf(d.Point)] = impact.Fate{Kept: true, By: d.By, Tier: cmp.Or(d.Tier, undecided)}
 	}
 	return kept
@@ -166,7 +166,7 @@ func (p *past) bytes(l *repo.Listed) int64 {
 	if !l.Deleted.IsZero() {
 		return p.stones[l.Key].Bytes
 	}
-	return p.sizes[l.Ref.String()]
+	return p.sizes[l.String()]
 }
 
 // readStones reads the tombstones of points that were deleted since: they alone

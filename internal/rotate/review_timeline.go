@@ -173,7 +173,7 @@ func (c ruleChange) keeps(rules *retention.Rules, points []repo.Listed, at time.
 		return func(repo.Ref) bool { return true }
 	}
 	kept := make(map[repo.Ref]bool, len(points))
-	for _, d := range decideKeys(points, *rules, at, nil).Keep {
+	for _, d := range decideKeys(points, *rules, at).Keep {
 		kept[refOf(d.Point)] = true
 	}
 	return func(ref repo.Ref) bool { return kept[ref] }
