@@ -27,8 +27,13 @@ func (opts Options) spareOthers(ctx context.Context, listed []repo.Listed, out *
 	}
 	madeBy := map[repo.Ref]string{}
 	for i := range listed {
-		if m := listed[i].Manifest; m != nil && madeUnder(m) != opts.Policy {
-			madeBy[listed[i].Ref] = madeUnder(m)
+		l := &listed[i]
+		name := opts.madeUnder[l.String()]
+		if l.Manifest != nil {
+			name = madeUnder(l.Manifest)
+		}
+		if name != "" && name != opts.Policy {
+			madeBy[l.Ref] = name
 		}
 	}
 	others := map[string]bool{}

@@ -29,7 +29,7 @@ func (p *past) spare(ctx context.Context, v *verdict, at time.Time) (vanished bo
 	if vanished, err := p.readManifests(ctx, listed, func(*repo.Listed) bool { return true }); vanished || err != nil {
 		return vanished, err
 	}
-	rotation := Options{Repo: p.opts.Repo, Rules: p.rules.after, Now: at, Policy: p.opts.New.Name}
+	rotation := Options{Repo: p.opts.Repo, Rules: p.rules.after, Now: at, Policy: p.opts.New.Name, madeUnder: p.madeUnder(listed)}
 	if at.Before(p.opts.Now) {
 		// What another policy said then must not depend on whether it was changed
 		// since, by the same apply for one.
@@ -54,10 +54,21 @@ func (p *past) spare(ctx context.Context, v *verdict, at time.Time) (vanished bo
 	return false, nil
 }
 
+// madeUnder gives the policies of points that were deleted since.
+func (p *past) madeUnder(listed []repo.Listed) map[string]string {
+	policies := map[string]string{}
+	for _, l := range listed {
+		if !l.Deleted.IsZero() {
+			policies[l.String()] = p.stones[l.Key].MadeUnder
+		}
+	}
+	return policies
+}
+
 // forGood tells the reason that lasts from those that end when a manifest or data
 // is put right; see spareOthers.
 func forGood(why string) bool {
-	return strings.HasSuffix(why, ", which made it, keeps it") || strings.HasPrefix(why, "parent of ")
+	return strings.HasSuffix(why, keepsIt) || strings.HasPrefix(why, "parent of ")
 }
 
 // readManifests reads the manifests of the points that want says. vanished tells

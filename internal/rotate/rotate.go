@@ -29,9 +29,6 @@ type Options struct {
 	Now   time.Time
 	// Restrict are rules that a point must be deleted by as well before it goes.
 	Restrict []Restriction
-	// othersAsOf is the moment whose policies have a say beside this one; zero is
-	// now. For reviews, which must come to the same when they are done again.
-	othersAsOf time.Time
 	// Tiers puts the points that stay into the tiers that Rules make of them, where
 	// the store keeps tags. Not for rules that are meant for one run only.
 	Tiers bool
@@ -43,6 +40,13 @@ type Options struct {
 	Self     repo.Holder
 	LeaseTTL time.Duration // default repo.LeaseTTL
 	Log      *slog.Logger  // nil is silent
+
+	// othersAsOf is the moment whose policies have a say beside this one; zero is
+	// now. For reviews, which must come to the same when they are done again.
+	othersAsOf time.Time
+	// madeUnder is the policy of points that have no manifest any more, by
+	// Ref.String: a review decides about these too.
+	madeUnder map[string]string
 }
 
 // Decision is what happens to one point, and why.
