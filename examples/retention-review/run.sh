@@ -13,7 +13,7 @@ here=$PWD/.retention-review
 # What the shell says about PostgreSQL, Terraform and backups would lead elsewhere.
 for name in $(compgen -e | grep -E '^(PG|TF_|BACKUP_)|^DATABASE_URL$' | grep -vx PGBACKUP_PG_BIN || true); do unset "$name"; done
 
-if [ -n "${1:-}" ]; then terraform=$1
+if [ -n "${1:-}" ]; then terraform=$(realpath "$(command -v "$1")")
 elif command -v terraform >/dev/null; then terraform=terraform
 elif command -v tofu >/dev/null; then terraform=tofu
 else make --silent .tools/bin/tofu && terraform=$PWD/.tools/bin/tofu; fi

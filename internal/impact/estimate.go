@@ -117,8 +117,17 @@ func (c *change) bringingBack(class string) string {
 	}
 	if newest == nil {
 		_, wait := c.facts.Prices.Retrieval(class, 0, 0)
-		return fmt.Sprintf("%s, which takes up to %s", text, span(wait))
+		return fmt.Sprintf("%s, which takes up to %s%s", text, span(wait), c.beyondRTO(wait))
 	}
 	usd, wait := c.facts.Prices.Retrieval(class, newest.Bytes, objectsOf(newest.Bytes))
-	return fmt.Sprintf("%s: up to %s and %s for one of %s (estimate, not a bill)", text, span(wait), dollars(usd), bytesize.Text(newest.Bytes))
+	return fmt.Sprintf("%s: up to %s%s and %s for one of %s (estimate, not a bill)", text, span(wait), c.beyondRTO(wait), dollars(usd), bytesize.Text(newest.Bytes))
+}
+
+// beyondRTO says that a wait alone breaks what is promised.
+func (c *change) beyondRTO(wait time.Duration) string {
+	rto := c.facts.New.Objectives.RTO
+	if promised, ok := rto.Exact(); !ok || rto.IsZero() || wait <= promised {
+		return ""
+	}
+	return fmt.Sprintf(" (more than the %s that rto promises)", rto)
 }

@@ -35,12 +35,15 @@ type Impact struct {
 	// like the lost ones.
 	Waiting int
 	Gained  int // points the old rules would delete and the new ones keep
+	Due     int // points that go by the old rules and the new: not a loss of this change
+	// First: no rules were in force before, so nothing was deleted so far.
+	First bool
 
 	Cost    *Cost // nil when no prices were given
 	Changes []policy.Change
 	// Sentences tell it all in order: one for each change, then the totals.
 	Sentences []string
-	// Lost names the first of the lost points, newest first within a source, as
+	// Lost names the oldest of the lost points, oldest first, as
 	// <source>/<kind>/<id>: at most MaxNamed of them.
 	Lost []string
 }

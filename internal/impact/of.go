@@ -23,6 +23,7 @@ func Of(f Facts) (Impact, error) {
 		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Kind, b.Kind), b.Start.Compare(a.Start), cmp.Compare(b.ID, a.ID))
 	})
 	c := change{facts: f, when: moments{rules.Location}, impact: Impact{AsOf: f.AsOf.UTC(), Timezone: f.New.Timezone}}
+	c.impact.First = f.Old == nil
 	if f.Old != nil {
 		c.impact.Changes = policy.Diff(*f.Old, f.New)
 	}
@@ -31,6 +32,10 @@ func Of(f Facts) (Impact, error) {
 			c.addGroup(points[start:i])
 			start = i
 		}
+	}
+	slices.SortStableFunc(c.lost, func(a, b *Point) int { return a.Start.Compare(b.Start) })
+	for _, p := range c.lost[:min(len(c.lost), MaxNamed)] {
+		c.impact.Lost = append(c.impact.Lost, p.name())
 	}
 	c.impact.Cost = c.cost()
 	c.impact.Sentences = c.sentences()
@@ -43,6 +48,7 @@ type change struct {
 	when   moments
 	impact Impact
 	groups [][]*Point // of impact.Groups, newest first
+	lost   []*Point
 }
 
 // addGroup takes the points of one source and kind, newest first.
@@ -65,14 +71,14 @@ func (c *change) addGroup(members []*Point) {
 			if p.Bytes == 0 {
 				g.Unsized++
 			}
-			if len(c.impact.Lost) < MaxNamed {
-				c.impact.Lost = append(c.impact.Lost, p.name())
-			}
+			c.lost = append(c.lost, p)
 		case p.doomed():
 			c.impact.Spared++
 			if !p.Protected {
 				c.impact.Waiting++
 			}
+		case !p.After.Kept:
+			c.impact.Due++
 		case p.After.Kept && !p.Before.Kept:
 			g.Gained++
 		}

@@ -14,7 +14,7 @@ import (
 func (c *change) sentences() []string {
 	var all []string
 	if c.facts.Old == nil {
-		all = append(all, "no policy was here before: nothing was deleted so far, all that the new rules do not keep goes")
+		all = append(all, "no policy of this name was here before: all that the new rules do not keep is counted as lost")
 	}
 	for _, ch := range c.impact.Changes {
 		all = append(all, c.sentence(ch))
@@ -35,12 +35,12 @@ func (c *change) sentence(ch policy.Change) string {
 		return ch.String() + ", hours, days, weeks, months and years begin at other moments, so another point may be the newest of each"
 	case ch.Field == "expire_after":
 		return ch.String() + ", " + c.ceiling(ch)
-	case ch.Field == "transitions":
+	case ch.Field == "transitions" && ch.Before == "none":
 		return ch.String() + ", for what is there and what comes"
+	case ch.Field == "transitions":
+		return ch.String() + ", for what has not moved yet: nothing moves back up"
 	case aboutClasses(ch.Field):
 		return ch.String() + ", for backups from now on"
-	case ch.Field == "rpo" || ch.Field == "rto":
-		return ch.String() + ", what alarms and reports hold the backups against; no recovery point is touched"
 	}
 	return ch.String() + ", no recovery point is touched"
 }
@@ -69,7 +69,7 @@ func (c *change) ceiling(ch policy.Change) string {
 		}
 	}
 	if n == 0 {
-		return "no point that would go is older than that (" + c.when.day(bound) + ")"
+		return "no point that would go is older than that today (" + c.when.day(bound) + "); from now on none grows older but the newest verified one, also when backups stop"
 	}
 	return fmt.Sprintf("%s older than that (%s) %s", points(n), c.when.day(bound), agree(n, "goes", "go"))
 }
@@ -81,7 +81,11 @@ func (c *change) totals() []string {
 	say := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	switch {
 	case i.Points > 0:
-		say("%s (%s) of %s will be deleted by the next rotation", points(i.Points), sizeOf(i.Bytes, i.Points, i.Unsized), count(i.losingSources(), "source", "sources"))
+		also := ""
+		if i.Due > 0 {
+			also = fmt.Sprintf("; it deletes %d more that the rules before would delete too", i.Due)
+		}
+		say("%s (%s) of %s will be deleted by the next rotation because of this change%s", points(i.Points), sizeOf(i.Bytes, i.Points, i.Unsized), count(i.losingSources(), "source", "sources"), also)
 	default:
 		say("no recovery point is deleted because of this change")
 	}
@@ -100,7 +104,7 @@ func (c *change) totals() []string {
 	if i.Cost != nil && len(i.Groups) > 0 {
 		text := i.Cost.String()
 		if slices.ContainsFunc(i.Changes, func(ch policy.Change) bool { return aboutClasses(ch.Field) }) {
-			text += ", once all of it is in the classes of the new rules"
+			text += ", if all of it were stored by the rules"
 		}
 		say("%s", text)
 	}
@@ -143,6 +147,11 @@ func (c *change) largestGap() string {
 	worst, changed := -1, 0
 	for g, group := range c.impact.Groups {
 		if span(group.GapAfter) == span(group.GapBefore) || group.GapBefore == 0 || group.GapAfter == 0 {
+			continue
+		}
+		// A gap that is gone because all around it is gone is no better, and one
+		// that shows because older points stay is no worse.
+		if (group.Lost > 0) == (group.GapAfter < group.GapBefore) {
 			continue
 		}
 		changed++
@@ -191,6 +200,9 @@ func (c *change) whySpared() []string {
 // taken for a bill.
 func (c Cost) String() string {
 	before, after := dollars(c.Before), dollars(c.After)
+	if before == after && c.After < 0.01 {
+		return fmt.Sprintf("storing what is kept costs less than one cent a month (estimate, not a bill: %s)", c.Prices)
+	}
 	if before == after {
 		return fmt.Sprintf("storing what is kept stays at %s a month (estimate, not a bill: %s)", after, c.Prices)
 	}

@@ -36,12 +36,12 @@ func TestSentencesSayWhatEachChangeMeans(t *testing.T) {
 	}{
 		"shorter": {nightly("app", 30, 256e6), document(retention.Keep{KeepDaily: 30}), document(retention.Keep{KeepDaily: 14}), cost.Table{}, []string{
 			"daily points: 30 -> 14, the oldest daily restore point moves from 23 October 2026 to 8 November 2026",
-			"16 recovery points (3.8 GiB) of 1 source will be deleted by the next rotation",
+			"16 recovery points (3.8 GiB) of 1 source will be deleted by the next rotation because of this change",
 			"the oldest moment that can be restored moves from 23 October 2026 to 8 November 2026",
 		}},
 		"shorter, in two sources": {twoSources, document(retention.Keep{KeepDaily: 30}), document(retention.Keep{KeepDaily: 14}), cost.Table{}, []string{
 			"daily points: 30 -> 14, the oldest daily restore point moves from 23 October 2026 to 8 November 2026 in app@db, the farthest of the 2 sources where it moves",
-			"22 recovery points (21.0 MiB) of 2 sources will be deleted by the next rotation",
+			"22 recovery points (21.0 MiB) of 2 sources will be deleted by the next rotation because of this change",
 			"the oldest moment that can be restored moves from 23 October 2026 to 8 November 2026 in app@db, the farthest of the 2 sources where it moves",
 		}},
 		"shorter than what there is not": {nightly("app", 5, 1e6), document(retention.Keep{KeepDaily: 30}), document(retention.Keep{KeepDaily: 14}), cost.Table{}, []string{
@@ -72,7 +72,7 @@ func TestSentencesSayWhatEachChangeMeans(t *testing.T) {
 		}},
 		"a rule that goes": {nightly("app", 30, 1e6), document(retention.Keep{KeepLast: 1, KeepWeekly: 12}), document(retention.Keep{KeepLast: 1}), cost.Table{}, []string{
 			"weekly points: 12 -> none, the oldest weekly restore point (23 October 2026) is no longer kept as such",
-			"5 recovery points (4.8 MiB) of 1 source will be deleted by the next rotation",
+			"5 recovery points (4.8 MiB) of 1 source will be deleted by the next rotation because of this change; it deletes 24 more that the rules before would delete too",
 			"the oldest moment that can be restored moves from 23 October 2026 to 21 November 2026",
 		}},
 		"a rule about other points": {nightly("app", 3, 1e6), document(retention.Keep{KeepLast: 3}), document(retention.Keep{KeepLast: 3, WAL: duration.MustParse("7d")}), cost.Table{}, []string{
@@ -82,7 +82,7 @@ func TestSentencesSayWhatEachChangeMeans(t *testing.T) {
 		"larger gaps": {nightly("app", 30, 1e6), document(retention.Keep{KeepDaily: 30}), document(retention.Keep{KeepDaily: 2, KeepWeekly: 4}), cost.Table{}, []string{
 			"daily points: 30 -> 2, the oldest daily restore point moves from 23 October 2026 to 20 November 2026",
 			"weekly points: none -> 4, the oldest weekly restore point is that of 1 November 2026",
-			"25 recovery points (23.8 MiB) of 1 source will be deleted by the next rotation",
+			"25 recovery points (23.8 MiB) of 1 source will be deleted by the next rotation because of this change",
 			"the oldest moment that can be restored moves from 23 October 2026 to 1 November 2026",
 			"the largest gap between restorable moments grows from 1 day to 7 days",
 		}},
@@ -92,17 +92,17 @@ func TestSentencesSayWhatEachChangeMeans(t *testing.T) {
 		}},
 		"a ceiling": {nightly("app", 30, 1e6), document(retention.Keep{KeepLast: 30}), document(retention.Keep{KeepLast: 30}, expireAfter("20d")), cost.Table{}, []string{
 			"age limit of every point: none -> 20d, 10 recovery points older than that (1 November 2026) go",
-			"10 recovery points (9.5 MiB) of 1 source will be deleted by the next rotation",
+			"10 recovery points (9.5 MiB) of 1 source will be deleted by the next rotation because of this change",
 			"the oldest moment that can be restored moves from 23 October 2026 to 2 November 2026",
 		}},
 		"archived": {nightly("app", 30, 100e9), document(retention.Keep{KeepDaily: 30}), document(retention.Keep{KeepDaily: 30}, glacier), prices, []string{
 			"transition to GLACIER: none -> after 7d, for what is there and what comes",
 			"a point in GLACIER can not be read until it was brought back: up to 5 hours and $0.93 for one of 93.1 GiB (estimate, not a bill)",
 			"no recovery point is deleted because of this change",
-			"storing what is kept goes from $64.26 to $22.71 a month (estimate, not a bill: S3 list prices of us-east-1, 2026-11), once all of it is in the classes of the new rules",
+			"storing what is kept goes from $64.26 to $22.71 a month (estimate, not a bill: S3 list prices of us-east-1, 2026-11), if all of it were stored by the rules",
 		}},
 		"objectives": {nightly("app", 3, 1e6), document(retention.Keep{KeepDaily: 3}), document(retention.Keep{KeepDaily: 3}, func(d *policy.Document) { d.Objectives.RPO = duration.MustParse("24h") }), cost.Table{}, []string{
-			"recovery point objective (RPO): none -> 24h, what alarms and reports hold the backups against; no recovery point is touched",
+			"recovery point objective (RPO): none -> 24h, no recovery point is touched",
 			"no recovery point is deleted because of this change",
 		}},
 		"an empty repository": {nil, document(retention.Keep{KeepDaily: 30}), document(retention.Keep{KeepDaily: 14}), prices, []string{

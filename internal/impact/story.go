@@ -19,33 +19,33 @@ const maxRows = 20
 // Story is the whole text of the error that stops a plan with a loss. Terraform
 // shows nothing else of a resource whose plan failed, so all that a person needs
 // to decide is in here, and what to write to agree. Lines that begin with spaces
-// are printed by Terraform as they are, the others are wrapped.
-func Story(policyName string, i Impact, code string) string {
+// are printed by Terraform as they are, the others are wrapped. repository is its
+// URL, for the commands that look further.
+func Story(repository, policyName string, i Impact, code string) string {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	say("%s Nothing was changed yet.", i.headline(policyName))
 	b.WriteString("\n")
 	b.WriteString(i.table())
 	section(&b, "What changes, and what it means:", i.Sentences)
-	section(&b, "What would be lost:", i.named())
+	section(&b, "What would be lost, the oldest first:", i.named())
 	b.WriteString("\n")
-	say("To agree to exactly this, write into the policy and plan again:")
+	say("Whoever may change this configuration may agree to it. To agree to exactly this loss, write into the policy and plan again:")
 	b.WriteString("\n")
 	say("  approve_expiry = %q", code)
 	b.WriteString("\n")
 	say("%s", i.codeCounts(code)+"The code is good for 7 days, for this change and this loss only. Backups and rotations that run in the meantime do not void it. "+
-		"Applying writes the new revision of the policy and deletes nothing by itself: the next rotation does, and that cannot be taken back where the bucket keeps no versions. "+
-		"A point you want to keep whatever the rules say can be held first: pgbackup-runner hold ID.")
+		"Applying writes the new revision of the policy and deletes nothing by itself: the next rotation does, and that cannot be taken back unless a bucket keeps the versions.")
 	b.WriteString("\n")
-	say("To look further, point by point:")
+	say("To look at every point, or to keep one whatever the rules say (its place in the rules is then free for another):")
 	b.WriteString("\n")
+	at := "--repository '" + strings.ReplaceAll(repository, "'", "'\\''") + "'"
 	if flags := i.flags(); flags != "" {
-		say("  pgbackup-runner rotate --dry-run --policy %s%s", policyName, flags)
-		say("  pgbackup-runner policy simulate --policy %s%s", policyName, flags)
+		say("  pgbackup-runner rotate --dry-run %s --policy %s%s", at, policyName, flags)
 	} else { // what changes can not be given as flags
-		say("  pgbackup-runner list")
-		say("  pgbackup-runner list --json | pgbackup-runner policy simulate --policy ./FILE --points -")
+		say("  pgbackup-runner list %s", at)
 	}
+	say("  pgbackup-runner hold ID %s", at)
 	return b.String()
 }
 
@@ -93,6 +93,9 @@ func (i Impact) losing() []Group {
 
 func (i Impact) headline(policyName string) string {
 	text := fmt.Sprintf("The new rules of policy %q delete recovery points that the rules before would keep: ", policyName)
+	if i.First {
+		text = fmt.Sprintf("The rules of policy %q, which is new here, delete recovery points: ", policyName)
+	}
 	if i.Points > 0 {
 		text += fmt.Sprintf("%s (%s), as things stood on %s.", points(i.Points), sizeOf(i.Bytes, i.Points, i.Unsized), i.AsOf.UTC().Format(dateForm+" 15:04 UTC"))
 	} else {

@@ -66,7 +66,7 @@ func TestTheStoryOfALossIsPinned(t *testing.T) {
 				before = &rules
 			}
 			code := impact.Code("0123456789abcdef", "prod", before, after, lostSet(f))
-			golden(t, strings.ReplaceAll(name, " ", "_"), impact.Story("prod", i, code))
+			golden(t, strings.ReplaceAll(name, " ", "_"), impact.Story("s3://acme-pg-backups/prod?region=us-east-1&endpoint=https%3A%2F%2Fs3.example.org", "prod", i, code))
 		})
 	}
 }
@@ -112,7 +112,7 @@ func TestAStoryFitsOnAScreenHoweverMuchIsLost(t *testing.T) {
 	}
 	old := document(retention.Keep{KeepDaily: 30})
 	i := of(t, impact.Facts{Points: many, Old: &old, New: document(retention.Keep{KeepDaily: 14})})
-	if lines := strings.Count(impact.Story("prod", i, "EXPIRE-1000-9c41d2"), "\n"); i.Points != 1000 || lines > 70 {
+	if lines := strings.Count(impact.Story("s3://acme-pg-backups/prod?region=us-east-1&endpoint=https%3A%2F%2Fs3.example.org", "prod", i, "EXPIRE-1000-9c41d2"), "\n"); i.Points != 1000 || lines > 70 {
 		t.Errorf("%d lines about %d points", lines, i.Points)
 	}
 }

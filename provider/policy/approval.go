@@ -144,7 +144,7 @@ func (c *change) judge(found *rotate.Review, given types.String) (v verdict) {
 // refusal is the whole story: Terraform shows no attribute of a resource whose
 // plan failed.
 func (c *change) refusal(found *rotate.Review, code string) string {
-	story := impact.Story(c.id.Name, found.Live, found.Code)
+	story := impact.Story(c.id.Repository.String(), c.id.Name, found.Live, found.Code)
 	if code != "" {
 		story = fmt.Sprintf("The given approve_expiry, %s, names another loss than this one, or one that is more than 7 days old.\n\n%s", code, story)
 	}
