@@ -124,7 +124,7 @@ func (p *pgbackup) Schema(_ context.Context, _ fwprovider.SchemaRequest, resp *f
 			"storage_prices_usd": schema.MapAttribute{
 				Optional: true, ElementType: types.Float64Type,
 				MarkdownDescription: "Prices to estimate the cost of storage with, in USD per GB and month by storage class, such as `{ STANDARD = 0.021 }`: what was agreed with AWS, or what another S3-compatible service charges. " +
-					"Defaults to AWS's list prices, and to no estimate for other services.",
+					"Defaults to AWS's list prices, also for other services, where they are for comparison.",
 			},
 		},
 	}

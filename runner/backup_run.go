@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/lifecycle"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
@@ -73,7 +74,7 @@ func (b *backupRun) stampPolicy(ctx context.Context) {
 }
 
 // store says how the objects of a new point are stored under a policy: in the
-// class of the tier it begins in, and with the tags that transitions go by.
+// class of the tier it begins in, and with the tags that the bucket's rules go by.
 func (b *backupRun) store(d policy.Document, tier string) {
 	b.opts.Tier = tier
 	// STANDARD is what every store does by itself; some know no classes at all.
@@ -85,8 +86,9 @@ func (b *backupRun) store(d policy.Document, tier string) {
 	}
 }
 
-// hasTiers tells whether it matters in which tier a point of the policy is.
-func hasTiers(d policy.Document) bool { return len(d.Storage.Transitions) > 0 }
+// hasTiers tells whether it matters in which tier a point of the policy is: some
+// rule of the bucket goes by its tags, for a transition or for the class of a tier.
+func hasTiers(d policy.Document) bool { return len(lifecycle.OfPolicy(d, "")) > 0 }
 
 // takeAll backs up one database after the other. One that fails does not keep
 // the others from being backed up.
@@ -125,6 +127,10 @@ func (b *backupRun) take(ctx context.Context, d dump) error {
 	}
 	for _, w := range result.Warnings {
 		b.warned("%s: %s", d.source, w)
+	}
+	if refused := opts.Repo.TagsRefused(); refused != nil && b.opts.Tags != nil {
+		b.warned("%s", rotate.Untagged(opts.Policy, refused))
+		b.opts.Tags = nil // said once
 	}
 	b.taken = append(b.taken, takenPoint{
 		ID: m.ID, Source: m.Source, Kind: m.Kind, Start: m.Start.UTC(), End: m.End.UTC(), Bytes: m.StoredSize(), Verified: true, Held: opts.Hold,

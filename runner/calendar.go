@@ -102,10 +102,15 @@ func (c calendar) draw(points []calendarPoint) []string {
 		lines = append(c.years(months), "")
 	}
 	lines = append(lines, c.months(from, last, days)...)
-	return append(lines, "", legend(used))
+	lines = append(lines, "", tiers(used))
+	if from > first {
+		lines = append(lines, "a year's row: how many points are kept, the longest tier")
+	}
+	return append(lines, "a month: the date, the longest tier kept of that day", "· nothing is kept; days begin in "+c.zone.String())
 }
 
-func legend(used [len(marks)]bool) string {
+// tiers explains the letters that were used.
+func tiers(used [len(marks)]bool) string {
 	names := append([]string{"kept for another reason"}, retention.Tiers()...)
 	var parts []string
 	for rank := len(marks) - 1; rank >= 0; rank-- {

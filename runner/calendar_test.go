@@ -42,7 +42,10 @@ Mo  Tu  We  Th  Fr  Sa  Su    Mo  Tu  We  Th  Fr  Sa  Su
  ·   ·   ·   ·   ·  28m        ·   ·   ·   ·   ·   ·   ·
                                ·   ·
 
-y yearly · m monthly · w weekly · d daily · h hourly · + kept for another reason`
+y yearly · m monthly · w weekly · d daily · h hourly · + kept for another reason
+a year's row: how many points are kept, the longest tier
+a month: the date, the longest tier kept of that day
+· nothing is kept; days begin in UTC`
 	if diff := cmp.Diff(want, drawn(calendar{width: 80}, points...)); diff != "" {
 		t.Error(diff)
 	}
@@ -62,7 +65,9 @@ Mo  Tu  We  Th  Fr  Sa  Su
  ·   ·   ·   ·   ·   ·   ·
  ·   ·   ·   ·   ·   ·
 
-d daily`
+d daily
+a month: the date, the longest tier kept of that day
+· nothing is kept; days begin in Europe/Berlin`
 	got := drawn(calendar{zone: berlin, width: 10}, pointAt(t, "2026-01-31T23:30:00Z", "daily"))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -90,7 +90,7 @@ func listing(points []repo.Listed) any {
 			end := m.End.UTC()
 			l.Start, l.End, l.Bytes = m.Start.UTC(), &end, m.StoredSize()
 		}
-		if tier := tierOf(p); tier != "" {
+		if tier := p.CurrentTier(); tier != "" {
 			l.Tier = &tier
 		}
 		if p.Problem != nil {
@@ -99,15 +99,6 @@ func listing(points []repo.Listed) any {
 		out.Points = append(out.Points, l)
 	}
 	return out
-}
-
-// tierOf is the tier a point is in: the one it was put into last, or the one it
-// was uploaded in. "" when no policy has tiers.
-func tierOf(p repo.Listed) string {
-	if p.Tier == "" && p.Manifest != nil {
-		return p.Manifest.Tier
-	}
-	return p.Tier
 }
 
 func (a *app) listTable(r *repo.Repository, points []repo.Listed) error {

@@ -110,11 +110,11 @@ func sentencesOf(changes []policy.Change) []string {
 	return sentences
 }
 
-// documentText says in one line what a policy declares.
-func documentText(d policy.Document) string {
-	var parts []string
-	for _, c := range changesOf(policy.Document{}, d) {
-		parts = append(parts, c.Label+": "+c.After)
+// declared lists what a policy says, of its changes against none.
+func declared(changes []policy.Change) string {
+	parts := make([]string, len(changes))
+	for i, c := range changes {
+		parts[i] = c.Label + ": " + c.After
 	}
 	return strings.Join(parts, ", ")
 }

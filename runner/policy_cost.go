@@ -89,7 +89,9 @@ func (a *app) estimate(ctx context.Context, r *repo.Repository, d policy.Documen
 		c.Points++
 		c.Bytes += bytes
 		c.largest = max(c.largest, bytes)
-		c.stored = append(c.stored, cost.Stored{Bytes: bytes, Objects: 1, Age: age, Class: class})
+		if stored, known := cost.Point(bytes, age, class); known {
+			c.stored = append(c.stored, stored)
+		}
 	}
 	for _, name := range storageclass.Names() {
 		c := byClass[name]
@@ -97,7 +99,7 @@ func (a *app) estimate(ctx context.Context, r *repo.Repository, d policy.Documen
 			continue
 		}
 		c.MonthlyUSD = prices.Monthly(slices.Values(c.stored))
-		usd, wait := prices.Retrieval(name, c.largest, 1)
+		usd, wait := prices.Retrieval(name, c.largest, cost.ObjectsOf(c.largest))
 		c.RestoreUSD, c.RestoreWaitSeconds = usd, int64(wait.Seconds())
 		e.Points += c.Points
 		e.Bytes += c.Bytes

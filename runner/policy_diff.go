@@ -85,7 +85,7 @@ func (a *app) policyDiff(ctx context.Context, args []string, impact bool) error 
 	changes := nonNil(policy.Diff(from.document, to.document))
 	var review *reviewed
 	if impact {
-		if review, err = a.review(ctx, r, from.document, to.document); err != nil {
+		if review, err = a.review(ctx, r, name, from, to, past[len(past)-1].Number); err != nil {
 			return err
 		}
 	}

@@ -74,6 +74,12 @@ func tell(past []repo.PastRevision) []toldRevision {
 	return told
 }
 
+// tellBegun is told in the place of a revision that was begun and is not there.
+func tellBegun(begun *repo.BegunRevision) toldRevision {
+	problem := fmt.Sprintf("begun %s and not there: an apply is writing it, or died, or the object was lost; until the policy is applied again, no rotation deletes anything", stamp(begun.Claimed))
+	return toldRevision{Revision: begun.Number, By: begun.By, Changes: []policy.Change{}, Sentences: []string{problem}, Problem: problem}
+}
+
 func (t *toldRevision) describe(rev, before *repo.PastRevision) {
 	e := rev.Envelope
 	t.At, t.By, t.ProviderVersion, t.Reason, t.Approval, t.Loss, t.Retired, t.Digest = &e.At, e.By, e.ProviderVersion, e.Reason, e.Approval, e.Loss, e.Retired, rev.Digest()
@@ -87,7 +93,7 @@ func (t *toldRevision) describe(rev, before *repo.PastRevision) {
 	t.Changes = nonNil(changesOf(old, rev.Document))
 	switch {
 	case before == nil:
-		t.Sentences = append(t.Sentences, "declared with "+documentText(rev.Document))
+		t.Sentences = append(t.Sentences, "declared with "+declared(t.Changes))
 		return
 	case rev.Envelope.Retired:
 		t.Sentences = append(t.Sentences, "retired: from then on nothing is rotated under it")
@@ -105,11 +111,18 @@ func (a *app) policyHistory(ctx context.Context, args []string) error {
 		return err
 	}
 	told := tell(past)
+	begun, err := r.BegunRevision(ctx, name)
+	if err != nil {
+		return err
+	}
+	if begun != nil {
+		told = slices.Insert(told, 0, tellBegun(begun))
+	}
 	damaged := 0
 	for _, t := range told {
 		if t.Problem != "" {
 			damaged++
-			a.warn(fmt.Sprintf("revision %d of policy %q can not be read: %s", t.Revision, name, t.Problem))
+			a.warn(fmt.Sprintf("revision %d of policy %q: %s", t.Revision, name, t.Sentences[0]))
 		}
 	}
 	if a.flags.json {

@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/impact"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/rotate"
 )
@@ -17,8 +17,10 @@ type reviewed struct {
 	Points    int             `json:"points"` // lost
 	Bytes     int64           `json:"bytes"`
 	Spared    int             `json:"spared"`
+	Waiting   int             `json:"waiting"` // of the spared: go once what keeps them is put right
 	Gained    int             `json:"gained"`
-	Code      string          `json:"code"` // approves it; empty when nothing is lost
+	Code      string          `json:"code"`              // approves it; empty when nothing is lost, or it is no change one could apply
+	NoCode    string          `json:"no_code,omitempty"` // why there is none although something is lost
 	Groups    []reviewedGroup `json:"groups"`
 	Sentences []string        `json:"sentences"`
 }
@@ -37,9 +39,28 @@ type reviewedGroup struct {
 	GapAfter     int64      `json:"gap_after_seconds"`
 }
 
-// review reads the repository and works out what a change loses and gains now.
-func (a *app) review(ctx context.Context, r *repo.Repository, before, after policy.Document) (*reviewed, error) {
-	opts := rotate.ReviewOptions{Repo: r, Old: &before, New: after, Now: a.now()}
+// review reads the repository and works out what the change of a policy from one
+// document to another loses and gains now. A code only comes with a change that
+// Terraform could plan: from what the policy says now, to a document of its name.
+func (a *app) review(ctx context.Context, r *repo.Repository, name string, from, to comparedPolicy, newest int) (*reviewed, error) {
+	opts := rotate.ReviewOptions{Repo: r, Old: &from.document, New: to.document, Now: a.now()}
+	noCode, heldTo := "", ""
+	switch {
+	case from.Revision != newest:
+		noCode = fmt.Sprintf("it is not a change of what policy %s says now: compare with \"current\" for the code that approves it", name)
+	case to.document.Name != name:
+		noCode = fmt.Sprintf("the document is of another policy, %q", to.document.Name)
+	}
+	if noCode == "" {
+		// A newest revision that nobody approved is no measure, to a plan neither.
+		held, _, err := rotate.HeldAgainst(ctx, r, name)
+		if err != nil {
+			return nil, err
+		}
+		if opts.Old = held; held.Digest() != from.document.Digest() {
+			heldTo = fmt.Sprintf("revision %d was never approved: this is told against the rules it is held to", newest)
+		}
+	}
 	if at, err := a.place(); err == nil {
 		if opts.Prices, err = regionPrices(at); err != nil {
 			return nil, err
@@ -49,11 +70,18 @@ func (a *app) review(ctx context.Context, r *repo.Repository, before, after poli
 	if err != nil {
 		return nil, err
 	}
-	return tellReview(found.Live, found.Code), nil
+	told := tellReview(found.Live, found.Code)
+	if heldTo != "" {
+		told.Sentences = append([]string{heldTo}, told.Sentences...)
+	}
+	if noCode != "" && told.Code != "" {
+		told.Code, told.NoCode = "", noCode
+	}
+	return told, nil
 }
 
 func tellReview(i impact.Impact, code string) *reviewed {
-	told := &reviewed{AsOf: i.AsOf.UTC(), Points: i.Points, Bytes: i.Bytes, Spared: i.Spared, Gained: i.Gained, Code: code,
+	told := &reviewed{AsOf: i.AsOf.UTC(), Points: i.Points, Bytes: i.Bytes, Spared: i.Spared, Waiting: i.Waiting, Gained: i.Gained, Code: code,
 		Groups: []reviewedGroup{}, Sentences: nonNil(i.Sentences)}
 	for _, g := range i.Groups {
 		told.Groups = append(told.Groups, reviewedGroup{
@@ -84,5 +112,8 @@ func (a *app) sayReview(r *reviewed) {
 	}
 	if r.Code != "" {
 		a.say("It needs the approval %s.", r.Code)
+	}
+	if r.NoCode != "" {
+		a.say("No code approves this: %s.", printable(r.NoCode))
 	}
 }

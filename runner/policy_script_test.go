@@ -49,16 +49,19 @@ func s3Cat(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // putRevision DOCUMENT ENVELOPE writes a revision with an envelope as the provider
-// makes it.
+// makes it: its loss is one of this change.
 func putRevision(ts *testscript.TestScript, _ bool, args []string) {
 	r, ctx := openRepo(ts), context.Background()
 	document, err := policy.Parse([]byte(ts.ReadFile(args[0])))
 	ts.Check(err)
 	var envelope policy.Envelope
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[1])), &envelope))
-	after := 0
+	after, from := 0, ""
 	if current, err := r.CurrentPolicy(ctx, document.Name); err == nil {
-		after = current.Number
+		after, from = current.Number, current.StoredDigest()
+	}
+	if envelope.Loss != nil {
+		envelope.Loss.From, envelope.Loss.To = from, document.Digest()
 	}
 	_, err = r.PutPolicyRevision(ctx, after, document, envelope)
 	ts.Check(err)

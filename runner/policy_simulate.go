@@ -70,6 +70,9 @@ func (a *app) simulate(ctx context.Context, f simulateFlags, keep *keepFlags) er
 	if err != nil {
 		return err
 	}
+	if f.points != "" && found.name != "" && f.given("timezone") {
+		return usagef("--timezone: with --points there is no schedule, and the days of policy %s begin in %s: leave it out", found.name, found.Location)
+	}
 	if found.name == "" {
 		found.Location = zone
 	}

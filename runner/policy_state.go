@@ -64,18 +64,6 @@ func tellChange(c statefile.Change) toldPolicy {
 	return t
 }
 
-// declared lists what a policy says, of its changes against none.
-func declared(changes []policy.Change) string {
-	text := ""
-	for i, c := range changes {
-		if i > 0 {
-			text += ", "
-		}
-		text += c.Label + ": " + c.After
-	}
-	return text
-}
-
 // compareStates tells what changed in the policies between two states; name
 // selects one policy, "" all.
 func compareStates(before, after statefile.State, name string) []toldPolicy {

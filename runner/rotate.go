@@ -77,7 +77,7 @@ func (a *app) rotateOptions(ctx context.Context, r *repo.Repository, found rules
 	}
 	opts.Tiers = hasTiers(rev.Document)
 	var err error
-	if opts.Restrict, err = rotate.Restrictions(ctx, r, *rev, opts.Now); err != nil {
+	if opts.Restrict, err = rotate.Restrictions(ctx, r, *rev); err != nil {
 		return opts, fmt.Errorf("whether revision %d of policy %q was approved is not known, so nothing is rotated: %w", rev.Number, found.name, err)
 	}
 	return opts, nil

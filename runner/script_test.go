@@ -184,15 +184,19 @@ func (s *scripts) pgRestoreInto(ts *testscript.TestScript, _ bool, args []string
 	}
 }
 
-// s3 [flaky|versioned] starts an S3 server and sets REPO, STATE (a state file that
+// s3 [flaky|versioned|untagged] starts an S3 server and sets REPO, STATE (a state file that
 // is not there yet) and the credentials for it. A flaky one answers every fifth
-// request with 500 or 503.
+// request with 500 or 503; an untagged one takes no tags.
 func (s *scripts) s3(ts *testscript.TestScript, _ bool, args []string) {
 	var opts []testenv.S3Option
 	if len(args) == 1 && args[0] == "versioned" {
 		opts = append(opts, testenv.S3Versioned())
 	}
-	srv := testenv.S3(s.t, opts...)
+	start := testenv.S3
+	if len(args) == 1 && args[0] == "untagged" {
+		start = testenv.S3WithoutTags
+	}
+	srv := start(s.t, opts...)
 	*ts.Value(s3Server{}).(*testenv.S3Server) = *srv
 	for _, kv := range srv.Env() {
 		name, value, _ := strings.Cut(kv, "=")

@@ -4,13 +4,10 @@ import (
 	"bufio"
 	"context"
 	"crypto/md5" //nolint:gosec // what Terraform keeps of a state in DynamoDB
-	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +21,7 @@ import (
 type restoreStateFlags struct {
 	version       string
 	currentSerial int64 // -1 when not given
+	overDamaged   bool
 	yes           bool
 }
 
@@ -38,13 +36,16 @@ Nothing is deleted: what was the newest stays as a version.
 It is refused when the state is locked (with use_lockfile; a lock in a DynamoDB table
 can not be seen from here), when it is another state (its lineage differs), when it
 was changed meanwhile, and, with --current-serial, when the newest state is not the one
-you looked at. While it works it holds the lock itself. It shows what is undone and
+you looked at. A newest state that can not be read is only replaced with
+--over-damaged: its lineage and serial are not known. An encrypted one is never
+replaced by one that is not. While it works it holds the lock itself. It shows what is undone and
 asks; where nobody can be asked it needs --yes.`,
 		Example: "  pgbackup-runner state versions s3://acme-terraform/prod/terraform.tfstate\n" +
 			"  pgbackup-runner state restore s3://acme-terraform/prod/terraform.tfstate --version 3HL4kqtJ --current-serial 42 --yes",
 	}
 	cmd.Flags().StringVar(&f.version, "version", "", "`ID` of the version to go back to, as `state versions` lists it")
 	cmd.Flags().Int64Var(&f.currentSerial, "current-serial", -1, "the `SERIAL` of the newest state you saw: another one is not overwritten")
+	cmd.Flags().BoolVar(&f.overDamaged, "over-damaged", false, "go back also from a newest state that can not be read")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -69,6 +70,7 @@ type stateReturn struct {
 	newest  *versions.Version // nil when the file is deleted
 	current statefile.State   // the newest state that can be read
 	unread  int               // newer ones that can not
+	why     error             // why the newest of these can not
 }
 
 func (a *app) stateRestore(ctx context.Context, url string, f restoreStateFlags) error {
@@ -158,13 +160,21 @@ func (back *stateReturn) findCurrent(ctx context.Context, list []versions.Versio
 		if err == nil {
 			return nil
 		}
-		back.unread++
+		if back.unread++; back.why == nil {
+			back.why = err
+		}
 	}
 	return fmt.Errorf("%s: no version can be read", back.object.URL())
 }
 
 func (back *stateReturn) check(f restoreStateFlags) error {
 	switch {
+	case back.unread > 0 && back.newest != nil && !f.overDamaged:
+		return fmt.Errorf("%s: the newest version can not be read (%w), so whether it is of this state, and newer than all others, is not known; look at it, and give --over-damaged to replace it",
+			back.object.URL(), back.why)
+	case back.current.Encrypted && !back.state.Encrypted:
+		return fmt.Errorf("%s: the newest version is encrypted and version %s is not: writing it back would put what is secret there in clear; use `tofu state push` with the encryption of your configuration",
+			back.object.URL(), back.wanted.ID)
 	case back.state.Lineage != back.current.Lineage:
 		return fmt.Errorf("%s: version %s is of another state (lineage %q, the newest has %q): writing it back would mix up two; copy it to another key if it is wanted",
 			back.object.URL(), back.wanted.ID, back.state.Lineage, back.current.Lineage)
@@ -267,56 +277,4 @@ func (a *app) restoredState(back *stateReturn, written versions.Version, data []
 	a.say("If the backend has a dynamodb_table, set Digest of its item <bucket>/<key>-md5 to %s, or Terraform refuses the state.", digest)
 	a.say("Run `terraform plan` before anything else: it shows what differs from what is there.")
 	return nil
-}
-
-// stateLock is the content of <key>.tflock, as Terraform and OpenTofu write it
-// with use_lockfile. Source: internal/states/statemgr/locker.go of both.
-type stateLock struct {
-	ID        string
-	Operation string
-	Info      string
-	Who       string
-	Version   string
-	Created   time.Time
-	Path      string
-}
-
-const maxLock = 64 << 10 // bytes
-
-// lockState takes the lock of a state file. The returned function gives it back.
-func (a *app) lockState(ctx context.Context, o *versions.Object) (unlock func(), err error) {
-	lock := o.Beside(".tflock")
-	id := strings.ToLower(rand.Text())
-	data, err := json.Marshal(stateLock{ID: id, Operation: "pgbackup-runner state restore", Who: by(), Version: runnerVersion(), Created: a.now().UTC(), Path: strings.TrimPrefix(o.URL(), "s3://")})
-	if err != nil {
-		return nil, err
-	}
-	err = lock.Create(ctx, data)
-	switch {
-	case errors.Is(err, objstore.ErrUnsupported):
-		// Nobody has the lock, and this server lets nobody take it.
-		a.log.Info("the lock of the state can not be taken on this server; the state is only written if nobody changed it", "error", err)
-		return func() {}, nil
-	case errors.Is(err, objstore.ErrPrecondition):
-		return nil, exitcode.Errorf(exitcode.Locked, "%s is locked%s; wait for it, or run `terraform force-unlock` if it is dead", o.URL(), a.lockedBy(ctx, lock))
-	case err != nil:
-		return nil, fmt.Errorf("lock the state: %w", err)
-	}
-	return func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
-		defer cancel()
-		if err := lock.Remove(ctx); err != nil {
-			a.log.Warn("the lock of the state was not given back: run `terraform force-unlock "+id+"`", "error", oneLine(err.Error()))
-		}
-	}, nil
-}
-
-// lockedBy says who holds the lock, as far as it can be read.
-func (a *app) lockedBy(ctx context.Context, lock *versions.Object) string {
-	data, _, err := lock.Read(ctx, "", maxLock)
-	var found stateLock
-	if err != nil || json.Unmarshal(data, &found) != nil || found.Who == "" {
-		return ""
-	}
-	return fmt.Sprintf(" by %.100s since %s (%.60s, lock %.60s)", printable(found.Who), stamp(found.Created), printable(found.Operation), printable(found.ID))
 }

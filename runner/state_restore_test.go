@@ -15,9 +15,7 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/awsapi/versions"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/statefile"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/storageclass"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/testenv"
 )
 
@@ -141,30 +139,5 @@ func TestAStateThatSomebodyWroteMeanwhileIsNotOverwritten(t *testing.T) {
 	// This server takes nothing conditionally over a deletion and says so, AWS does.
 	if _, err := back.write(t.Context(), back.data); err != nil && !errors.Is(err, objstore.ErrUnsupported) {
 		t.Errorf("%v", err)
-	}
-}
-
-func TestABackupIsStoredInTheClassOfTheTierItBeginsIn(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		`{}`:                                    "", // STANDARD is what every store does by itself
-		`{"class":"STANDARD"}`:                  "",
-		`{"class":"GLACIER_IR"}`:                storageclass.GlacierIR,
-		`{"classes":{"daily":"STANDARD_IA"}}`:   storageclass.StandardIA,
-		`{"classes":{"yearly":"DEEP_ARCHIVE"}}`: "",
-	} {
-		d, err := policy.Parse([]byte(`{"format":1,"name":"prod","retention":{"keep_daily":3,"keep_yearly":5},"storage":` + text + `}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		rules, err := d.Rules()
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := &backupRun{}
-		b.store(d, rules.UploadTier())
-		if b.opts.StorageClass != want || b.opts.Tier != "daily" || b.opts.Tags != nil {
-			t.Errorf("%s: %+v", text, b.opts)
-		}
 	}
 }

@@ -22,7 +22,7 @@ func about(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(1, math.Abs(a),
 
 func TestATableSaysWhosePricesItHoldsAndOfWhen(t *testing.T) {
 	t.Parallel()
-	for _, region := range []string{"us-east-1", "eu-central-1", "", "mars-north-1"} {
+	for region, note := range map[string]string{"us-east-1": "", "": "", "eu-central-1": " (none of eu-central-1 known)", "mars-north-1": " (none of mars-north-1 known)"} {
 		table := cost.Prices(region)
 		if table.Region != "us-east-1" || table.Currency != "USD" || table.IsZero() {
 			t.Errorf("%s: %+v", region, table)
@@ -30,7 +30,7 @@ func TestATableSaysWhosePricesItHoldsAndOfWhen(t *testing.T) {
 		if _, err := time.Parse("2006-01", table.Date); err != nil || !strings.HasPrefix(table.Source, "https://aws.amazon.com/") {
 			t.Errorf("%s: %s from %s", region, table.Date, table.Source)
 		}
-		if got, want := table.String(), "S3 list prices of us-east-1, "+table.Date; got != want {
+		if got, want := table.String(), "S3 list prices of us-east-1, "+table.Date+note; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
@@ -157,11 +157,23 @@ func TestAStoreWithoutAPriceListHasThePricesItWasGiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if table.IsZero() || table.Currency != "USD" || table.String() != "prices of https://minio.example.org, as configured; as configured: STANDARD" {
+	if table.IsZero() || table.Currency != "USD" || table.String() != "S3 list prices of https://minio.example.org, as configured; as configured: STANDARD" {
 		t.Errorf("%s in %q", table, table.Currency)
 	}
 	if got := table.Monthly(slices.Values([]cost.Stored{{Bytes: gb}, {Bytes: gb, Class: "GLACIER"}})); !about(got, 0.02) {
 		t.Errorf("a class that is not given is priced as STANDARD: %v", got)
+	}
+}
+
+func TestAPointIsItsDataItsIndexAndItsTableListAndNothingWhenItsSizeIsNotKnown(t *testing.T) {
+	t.Parallel()
+	for bytes, objects := range map[int64]int{1: 3, 32<<30 - 1: 3, 32 << 30: 4, 100 << 30: 6} {
+		if got, known := cost.Point(bytes, -time.Hour, "GLACIER"); !known || got != (cost.Stored{Bytes: bytes, Objects: objects, Class: "GLACIER"}) {
+			t.Errorf("%d bytes: %+v, %v", bytes, got, known)
+		}
+	}
+	if _, known := cost.Point(0, 0, ""); known {
+		t.Error("a point of unknown size is priced")
 	}
 }
 

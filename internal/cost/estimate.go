@@ -18,6 +18,16 @@ type Stored struct {
 	Class   string        // storage class; "" is STANDARD
 }
 
+// Point is a recovery point of so many stored bytes. It is false when the size is
+// not known (0): nothing can be said of what it costs then.
+func Point(bytes int64, age time.Duration, class string) (Stored, bool) {
+	return Stored{Bytes: bytes, Objects: ObjectsOf(bytes), Age: max(age, 0), Class: class}, bytes > 0
+}
+
+// ObjectsOf is about how many objects a recovery point of so many stored bytes
+// has: one for each 32 GiB of data, its index and its list of tables.
+func ObjectsOf(bytes int64) int { return int(bytes/(32<<30)) + 3 }
+
 // billed is how many bytes are paid for. An object that is small is billed at
 // the minimum of its class; of several only their sum is known here, so this is
 // the least it can be.

@@ -15,7 +15,7 @@ func TestAPriceFileThatLacksSomethingIsRefused(t *testing.T) {
 		{`"GLACIER":`, `"GLACEIR":`, "prices.regions.us-east-1.GLACIER: gb_month and retrieval_wait are needed"},
 		{`"gb_month": 0.0036`, `"gb_month": 0`, "prices.regions.us-east-1.GLACIER"},
 		{`"STANDARD": `, `"STANDARD_2": {"gb_month": 1}, "STANDARD": `, "names a storage class that does not exist"},
-		{`put_1000`, `put_100`, `did you mean "put_1000"?`},
+		{`get_1000`, `get_100`, `did you mean "get_1000"?`},
 	} {
 		damaged := strings.Replace(string(pricesJSON), c.old, c.new, 1)
 		if damaged == string(pricesJSON) {

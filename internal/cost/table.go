@@ -32,9 +32,7 @@ const DefaultRegion = "us-east-1"
 // Price is what one storage class costs, in USD.
 type Price struct {
 	GBMonth        float64 `json:"gb_month"`        // per GB (2^30 bytes) and month
-	Put1000        float64 `json:"put_1000"`        // per 1,000 uploads
 	Get1000        float64 `json:"get_1000"`        // per 1,000 downloads
-	Transition1000 float64 `json:"transition_1000"` // per 1,000 objects a lifecycle moves into the class
 	RetrievalGB    float64 `json:"retrieval_gb"`    // per GB read
 	Retrieval1000  float64 `json:"retrieval_1000"`  // per 1,000 objects brought back from an archive
 	RetrievalWait  string  `json:"retrieval_wait"`  // until data can be read, in words

@@ -141,12 +141,12 @@ func endOf(d policy.Document, tier string) (ending, bool) {
 		case f.Span != nil:
 			end.days = days(f.Span.Approx())
 			if f.Name == "wal" {
-				end.days += days(periods[upload]) // the base backup is older than the span
+				end.days += lasts(1, upload) // the base backup is older than the span
 			}
 		case *f.Count == retention.All:
 			return ending{}, false
 		default:
-			end.days = days(time.Duration(*f.Count) * periods[period])
+			end.days = lasts(*f.Count, period)
 			end.sure = " with a backup every " + units[period]
 		}
 		if end.days > longest.days {
@@ -164,8 +164,18 @@ const day = 24 * time.Hour
 // days rounds up: what lasts an hour lasts into the first day.
 func days(d time.Duration) int { return int((d + day - 1) / day) }
 
-var periods = map[string]time.Duration{
-	retention.TierHourly: time.Hour, retention.TierDaily: day, retention.TierWeekly: 7 * day, retention.TierMonthly: 30 * day, retention.TierYearly: 365 * day,
+// lasts is how many days so many periods of a tier take, rounded up. In days,
+// because a million years are more nanoseconds than can be counted.
+func lasts(count int, tier string) int {
+	if tier == retention.TierHourly {
+		return (count + 23) / 24
+	}
+	return count * periods[tier]
+}
+
+// periods are the lengths of the longer tiers in days.
+var periods = map[string]int{
+	retention.TierDaily: 1, retention.TierWeekly: 7, retention.TierMonthly: 30, retention.TierYearly: 365,
 }
 
 var units = map[string]string{

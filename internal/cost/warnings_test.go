@@ -54,6 +54,9 @@ func TestAPolicyIsWarnedOfWhatItPaysForNothing(t *testing.T) {
 		{"the ceiling", `{"keep_last":1000}`, `{"class":"DEEP_ARCHIVE","expire_after":"100d"}`, []string{
 			"storage.expire_after: a point leaves DEEP_ARCHIVE after 100d: 180d are billed, about 0.0026 USD per GB wasted" + of,
 		}},
+		{"the largest counts there are", `{"keep_daily":3,"keep_monthly":1000000,"keep_yearly":1000000}`, `{"class":"STANDARD_IA"}`, []string{
+			"retention.keep_daily: a daily point leaves STANDARD_IA after 3d with a backup every day: 30d are billed, about 0.011 USD per GB wasted" + of,
+		}},
 		{"kept for ever", `{"keep_daily":-1}`, `{"class":"STANDARD_IA"}`, nil},
 		{"a transition nobody lives to see", `{"keep_daily":60}`, `{"class":"STANDARD_IA","transitions":[{"after":"90d","class":"GLACIER"}]}`, nil},
 	} {

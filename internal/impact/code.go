@@ -7,9 +7,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
 )
+
+// ApprovalLife is for how long a code is good after the moment it was made at.
+const ApprovalLife = 7 * 24 * time.Hour
 
 // Code names one loss: EXPIRE-16-9c41d2 for 16 points. It depends on the
 // repository, the policy, the meaning of the rules before (nil for none) and

@@ -11,10 +11,6 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/storageclass"
 )
 
-// objectsOf is about how many objects a point of that size is: one for each
-// 32 GiB of data, its index and its list of tables.
-func objectsOf(bytes int64) int { return int(bytes/(32<<30)) + 3 }
-
 // cost estimates what the points of today cost a month when the old and when
 // the new rules have been applied to them, and every object is in the class
 // that the policy wants for its age.
@@ -47,11 +43,11 @@ func (c *change) stored(storage policy.Storage, fate func(*Point) (Fate, bool)) 
 		for _, members := range c.groups {
 			for _, p := range members {
 				f, there := fate(p)
-				if !there || p.Bytes == 0 {
+				if !there {
 					continue
 				}
 				age := max(c.facts.AsOf.Sub(p.Start), 0)
-				if !yield(cost.Stored{Bytes: p.Bytes, Objects: objectsOf(p.Bytes), Age: age, Class: storage.ClassAt(f.Tier, age)}) {
+				if stored, known := cost.Point(p.Bytes, age, storage.ClassAt(f.Tier, age)); known && !yield(stored) {
 					return
 				}
 			}
@@ -119,7 +115,7 @@ func (c *change) bringingBack(class string) string {
 		_, wait := c.facts.Prices.Retrieval(class, 0, 0)
 		return fmt.Sprintf("%s, which takes up to %s%s", text, span(wait), c.beyondRTO(wait))
 	}
-	usd, wait := c.facts.Prices.Retrieval(class, newest.Bytes, objectsOf(newest.Bytes))
+	usd, wait := c.facts.Prices.Retrieval(class, newest.Bytes, cost.ObjectsOf(newest.Bytes))
 	return fmt.Sprintf("%s: up to %s%s and %s for one of %s (estimate, not a bill)", text, span(wait), c.beyondRTO(wait), dollars(usd), bytesize.Text(newest.Bytes))
 }
 

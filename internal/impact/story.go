@@ -34,7 +34,7 @@ func Story(repository, policyName string, i Impact, code string) string {
 	b.WriteString("\n")
 	say("  approve_expiry = %q", code)
 	b.WriteString("\n")
-	say("%s", i.codeCounts(code)+"The code is good for 7 days, for this change and this loss only. Backups and rotations that run in the meantime do not void it. "+
+	say("%s", i.codeCounts(code)+"The code is good for "+span(ApprovalLife)+", for this change and this loss only. Backups and rotations that run in the meantime do not void it. "+
 		"Applying writes the new revision of the policy and deletes nothing by itself: the next rotation does, and that cannot be taken back unless a bucket keeps the versions.")
 	b.WriteString("\n")
 	say("To look at every point, or to keep one whatever the rules say (its place in the rules is then free for another):")

@@ -40,8 +40,12 @@ type Configuration struct {
 type placed struct {
 	Rule
 	known      bool // it has one id, which can be trusted to name it
-	start, end int  // in raw
+	form       form
+	start, end int // in raw
 }
+
+// ours: pgbackup wrote it, for whatever owner.
+func (p placed) ours() bool { return p.known && strings.HasPrefix(p.ID, prefixOfIDs) }
 
 // Parse reads the document of a bucket; no bytes are a bucket without rules. What
 // it does not know is no error, what could not be kept as it is wraps
@@ -72,7 +76,7 @@ func Parse(raw []byte) (Configuration, error) {
 	for _, e := range root.children {
 		if e.name == (xml.Name{Space: root.name.Space, Local: "Rule"}) {
 			rule, known := e.rule()
-			c.rules = append(c.rules, placed{Rule: rule, known: known, start: e.start, end: e.end})
+			c.rules = append(c.rules, placed{Rule: rule, known: known, form: e.form(), start: e.start, end: e.end})
 		}
 	}
 	return c, nil
@@ -97,7 +101,7 @@ func (c Configuration) Own(owner Owner) []Rule {
 func (c Configuration) Foreign() []string {
 	var ids []string
 	for _, r := range c.rules {
-		if !r.known || !strings.HasPrefix(r.ID, prefixOfIDs) {
+		if !r.ours() {
 			ids = append(ids, r.ID)
 		}
 	}

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 )
 
@@ -15,6 +16,7 @@ func FuzzMerge(f *testing.F) {
 	for _, seed := range []string{
 		"", "<LifecycleConfiguration/>", `<s:LifecycleConfiguration xmlns:s="u"><s:Rule/><s:Rule/></s:LifecycleConfiguration>`,
 		"<LifecycleConfiguration>" + foreignRule + "</LifecycleConfiguration>",
+		"<LifecycleConfiguration><Rule><ID>old</ID><Prefix>old/</Prefix></Rule></LifecycleConfiguration>",
 		"<LifecycleConfiguration>\n<Rule><ID>" + a.id(partVersions) + "</ID></Rule>\n" + foreignRule + "<Rule><ID>" + a.id(partVersions) + "</ID></Rule>\n</LifecycleConfiguration>",
 	} {
 		f.Add([]byte(seed))
@@ -33,6 +35,12 @@ func FuzzMerge(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		before, err := Parse(raw)
 		if err != nil || before.Len() > MaxRules-len(rulesA)-len(rulesB) {
+			return
+		}
+		if old := (*OldFormError)(nil); errors.As(before.mixes([]edit{{text: []byte("<Rule/>")}}), &old) {
+			if out, _, err := before.Merge(a, rulesA); !errors.As(err, &old) && !bytes.Equal(out, raw) {
+				t.Fatalf("%q became %q beside the older form, %v", raw, out, err)
+			}
 			return
 		}
 		one := merged(t, merged(t, raw, a, rulesA), b, rulesB)

@@ -16,6 +16,9 @@ var ErrTooManyRules = errors.New("too many lifecycle rules")
 // For example, with rule a of somebody else and rule b of this owner, and b to
 // be replaced and c to be added, <a/> <!-- x --> <b/> becomes <a/> <!-- x --> <b′/><c/>.
 //
+// Where the rules that stay are of S3's older form, which cannot stand beside
+// ours, the error is an *OldFormError.
+//
 // The document of a bucket may end up without rules (see Configuration.Len): S3
 // takes no such document, it has to be deleted.
 func (c Configuration) Merge(owner Owner, rules []Rule) (raw []byte, changed bool, err error) {
@@ -54,6 +57,9 @@ func (c Configuration) Merge(owner Owner, rules []Rule) (raw []byte, changed boo
 	}
 	if len(added) > 0 {
 		edits = append(edits, c.insertion(added))
+	}
+	if err := c.mixes(edits); err != nil {
+		return nil, false, err
 	}
 	return c.splice(edits), true, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/storageclass"
 )
 
 // OfPolicy compiles what a valid policy says about storage classes to rules for
@@ -53,8 +54,20 @@ func chain(doc policy.Document, tier string) []Transition {
 		all = append(all, Transition{Days: t.Days(), Class: t.Class})
 	}
 	begins, uploaded := doc.Storage.UploadClass(tier), retention.Rules{Keep: doc.Retention}.UploadTier()
-	if begins != doc.Storage.UploadClass(uploaded) && (len(all) == 0 || all[0].Days > 1) {
+	if moves(doc.Storage.UploadClass(uploaded), begins) && (len(all) == 0 || all[0].Days > 1) {
 		all = slices.Insert(all, 0, Transition{Days: 1, Class: begins})
 	}
 	return all
+}
+
+// moves tells whether S3 moves objects from one class to another: only ever down.
+// Points of a tier whose class is higher than that of their upload, by default
+// STANDARD, stay where they were uploaded to.
+func moves(from, to string) bool {
+	source, err := storageclass.Parse(from)
+	if err != nil {
+		return false
+	}
+	target, err := storageclass.Parse(to)
+	return err == nil && source.MovesTo(target)
 }

@@ -57,6 +57,14 @@ func TestAPolicyWithoutTransitionsHasNoRules(t *testing.T) {
 	}
 }
 
+func TestPointsAreNotMovedToAClassAboveTheOneTheyWereUploadedTo(t *testing.T) {
+	// S3 has no way up, and refuses the whole document for such a rule.
+	doc := parsed(t, `{"format":1,"name":"prod","retention":{"keep_daily":30,"keep_yearly":7},"storage":{"classes":{"daily":"STANDARD_IA"}}}`)
+	if got := OfPolicy(doc, "pg"); got != nil {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestEveryRuleBelongsToExactlyOneOwner(t *testing.T) {
 	repository := parsed(t, `{"format":1,"name":"repository","retention":{"keep_daily":3},"storage":{"transitions":[{"after":"30d","class":"GLACIER"}]}}`)
 	all := map[string][]Rule{

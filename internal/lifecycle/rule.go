@@ -18,6 +18,7 @@ package lifecycle
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -61,6 +62,21 @@ func (r Rule) Equal(other Rule) bool {
 		slices.Equal(ordered(r.Transitions), ordered(other.Transitions)) &&
 		r.NoncurrentDays == other.NoncurrentDays && r.AbortDays == other.AbortDays &&
 		r.Disabled == other.Disabled && slices.Equal(r.Other, other.Other)
+}
+
+// String is the rule's id and what it does, for people.
+func (r Rule) String() string {
+	var does []string
+	if len(r.Transitions) > 0 {
+		does = append(does, "moves objects "+transitionText(r.Transitions))
+	}
+	if r.NoncurrentDays > 0 {
+		does = append(does, "ends non-current versions "+daysText(r.NoncurrentDays))
+	}
+	if r.AbortDays > 0 {
+		does = append(does, "drops unfinished uploads "+daysText(r.AbortDays))
+	}
+	return fmt.Sprintf("%s (%s)", r.ID, orElse(does, "does nothing"))
 }
 
 func ordered(ts []Transition) []Transition {

@@ -19,7 +19,12 @@ func Prices(at Location, region string, own map[string]float64) (cost.Table, err
 	}
 	table := cost.Prices(cmp.Or(at.Region, region))
 	if !amazon(at.Endpoint) {
-		table.Note = "for comparison: the bucket is not AWS's"
+		const foreign = "for comparison: the bucket is not AWS's"
+		if table.Note != "" {
+			table.Note = foreign + "; " + table.Note
+		} else {
+			table.Note = foreign
+		}
 	}
 	return table.With(own)
 }

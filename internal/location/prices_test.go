@@ -19,6 +19,7 @@ func TestPricesSayWhoseTheyAre(t *testing.T) {
 		"an agreement":                   {at: "s3://bucket?region=us-east-1", own: own, wants: []string{"as configured: STANDARD"}},
 		"an endpoint of AWS":             {at: "s3://bucket?region=us-east-1&endpoint=https%3A%2F%2Fbucket.vpce-1.s3.us-east-1.vpce.amazonaws.com", wants: []string{"S3 list prices of us-east-1, 20"}},
 		"another service":                {at: "s3://bucket?region=us-east-1&endpoint=https%3A%2F%2Fminio.example.org", wants: []string{"the bucket is not AWS's"}},
+		"another service and region":     {at: "s3://bucket?region=eu-west-1&endpoint=https%3A%2F%2Fminio.example.org", wants: []string{"the bucket is not AWS's; none of eu-west-1 known"}},
 		"a name that looks like AWS":     {at: "s3://bucket?region=us-east-1&endpoint=https%3A%2F%2Famazonaws.com.example.org", wants: []string{"the bucket is not AWS's"}},
 	} {
 		at, err := Parse(c.at)

@@ -13,6 +13,10 @@ type Tagger interface {
 	SetTags(ctx context.Context, key string, tags map[string]string) error
 	// Tags reads the tags of an object, empty for none.
 	Tags(ctx context.Context, key string) (map[string]string, error)
+	// TagsRefused says why objects are written without the tags of PutOptions, and
+	// SetTags is not even tried: the server refused tags since this store was
+	// opened. nil as long as it did not.
+	TagsRefused() error
 }
 
 // FolderLister is what a Store offers that can look into one folder without
@@ -75,6 +79,8 @@ func (r retriedTagger) Tags(ctx context.Context, key string) (tags map[string]st
 	})
 	return tags, err
 }
+
+func (r retriedTagger) TagsRefused() error { return r.inner.TagsRefused() }
 
 // retriedFolders tries again what a FolderLister failed to do.
 type retriedFolders struct {

@@ -33,6 +33,8 @@ func (n *noting) Tags(context.Context, string) (map[string]string, error) {
 	return n.tags, nil
 }
 
+func (n *noting) TagsRefused() error { return nil }
+
 func (n *noting) Folders(context.Context, string) ([]string, error) {
 	if n.told++; n.told == 1 {
 		return nil, errLost

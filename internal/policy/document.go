@@ -108,10 +108,14 @@ func validateEnvironment(s string) error {
 
 // clip bounds what an error repeats of a document that may be hostile.
 func clip(s string) string {
-	if len(s) > 63 {
-		return s[:60] + "…"
+	if len(s) <= 63 {
+		return s
 	}
-	return s
+	end := 60
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
 }
 
 // Rules gives the retention rules with ceiling and time zone resolved.

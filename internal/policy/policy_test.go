@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
@@ -83,6 +84,13 @@ func TestBadDocumentsAreRefusedWithThePlaceAndTheFix(t *testing.T) {
 		_, err := policy.Parse([]byte(data))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v; want %s", data, err, want)
+		}
+	}
+	for n := range 4 { // what is repeated of it is cut between characters
+		name := strings.Repeat("a", n) + strings.Repeat("ü€", 40)
+		_, err := policy.Parse([]byte(`{"format":1,"name":"` + name + `","retention":{"keep_last":1}}`))
+		if err == nil || !utf8.ValidString(err.Error()) || !strings.Contains(err.Error(), "…") || strings.Contains(err.Error(), `\x`) {
+			t.Errorf("%v", err)
 		}
 	}
 	if _, err := policy.Parse([]byte(`{"format":7}`)); !errors.Is(err, policy.ErrNewerFormat) {

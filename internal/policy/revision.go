@@ -18,6 +18,8 @@ type Revision struct {
 	Number   int
 	Document Document
 	Envelope Envelope
+
+	stored string // see StoredDigest
 }
 
 // Envelope says how a revision came to be. It is not part of the digest.
@@ -41,7 +43,14 @@ type Loss struct {
 	Points int       `json:"points"`
 	Bytes  int64     `json:"bytes"`
 	AsOf   time.Time `json:"as_of,omitzero"` // the moment it was true at, UTC
+	// From and To are the digests of the documents before and after the change it
+	// was found of, as stored. From is "" when there was none. A loss copied from
+	// another revision says nothing: the runner takes it only when they match.
+	From string `json:"from"`
+	To   string `json:"to"`
 }
+
+var digestPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 func (e Envelope) validate() error {
 	if err := checkYear("at", e.At); err != nil || e.Loss == nil {
@@ -54,6 +63,11 @@ func (e Envelope) validate() error {
 		return fmt.Errorf("envelope.loss.bytes is %d: must be 0 or more", e.Loss.Bytes)
 	case e.Loss.Points > 0 && e.Loss.AsOf.IsZero():
 		return errors.New("envelope.loss.as_of is missing: a loss is true at a moment")
+	}
+	for field, digest := range map[string]string{"from": e.Loss.From, "to": e.Loss.To} {
+		if digest != "" && !digestPattern.MatchString(digest) {
+			return fmt.Errorf("envelope.loss.%s is %.80q: must be a digest of 64 hexadecimal digits, or empty", field, digest)
+		}
 	}
 	return checkYear("loss.as_of", e.Loss.AsOf)
 }
@@ -89,6 +103,15 @@ type revisionFile struct {
 
 // Digest is the digest of the document.
 func (r Revision) Digest() string { return r.Document.Digest() }
+
+// StoredDigest is the digest of the document as it was stored, which an older
+// program may have spelled differently; of a revision that was not read, Digest.
+func (r Revision) StoredDigest() string {
+	if r.stored == "" {
+		return r.Digest()
+	}
+	return r.stored
+}
 
 // Key is where the revision is stored; see RevisionKey.
 func (r Revision) Key() string { return RevisionKey(r.Document.Name, r.Number, r.Digest()) }
@@ -158,7 +181,7 @@ func ParseRevision(data []byte) (Revision, error) {
 	if digest := digestOf(compact.Bytes()); digest != file.Digest {
 		return Revision{}, fmt.Errorf("%s %d of policy %q: %w (digest %s, stored %.64q)", what, file.Revision, document.Name, ErrDigest, digest, file.Digest)
 	}
-	return Revision{Number: file.Revision, Document: document, Envelope: file.Envelope.utc()}, nil
+	return Revision{Number: file.Revision, Document: document, Envelope: file.Envelope.utc(), stored: file.Digest}, nil
 }
 
 const maxNumber = 999_999 // six digits keep keys in order

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -12,12 +13,18 @@ import (
 // Tombstone is what is left of a deleted point: that it was, why it went, and
 // under which rules.
 type Tombstone struct {
-	Format         int       `json:"format"`
-	ID             string    `json:"id"`
-	Source         string    `json:"source"`
-	Kind           string    `json:"kind"`
-	Parent         string    `json:"parent,omitempty"`
-	Start          time.Time `json:"start"`
+	Format int       `json:"format"`
+	ID     string    `json:"id"`
+	Source string    `json:"source"`
+	Kind   string    `json:"kind"`
+	Parent string    `json:"parent,omitempty"`
+	Start  time.Time `json:"start"`
+	// End is when the backup ended, as its manifest said, which the rule wal goes by;
+	// zero where that was not known.
+	End time.Time `json:"end,omitzero"`
+	// Committed is when the point became visible, by the store's clock: from then on
+	// it counts among those that were there. Zero where that was not known.
+	Committed      time.Time `json:"committed,omitzero"`
 	Bytes          int64     `json:"bytes"` // stored bytes
 	Deleted        time.Time `json:"deleted"`
 	By             string    `json:"by,omitempty"`
@@ -68,7 +75,7 @@ func (r *Repository) Delete(ctx context.Context, ref Ref, t Tombstone) error {
 		return err
 	}
 	t.Format, t.ID, t.Source, t.Kind, t.Parent, t.Start = 1, ref.ID, ref.Source, ref.Kind, ref.Parent, start
-	if err := r.putOnce(ctx, ref.tombstoneKey(), t); err != nil && !errors.Is(err, objstore.ErrPrecondition) {
+	if err := r.bury(ctx, ref, t); err != nil {
 		return fmt.Errorf("delete %s: write tombstone: %w", ref, err)
 	}
 	if err := r.refuseHeld(ctx, ref); err != nil {
@@ -79,6 +86,32 @@ func (r *Repository) Delete(ctx context.Context, ref Ref, t Tombstone) error {
 		return fmt.Errorf("delete %s: %w", ref, err)
 	}
 	return r.deleteData(ctx, ref)
+}
+
+// bury writes the tombstone. One that is there while the manifest still is, is of a
+// deletion that was killed: what really happens is this one, so it is replaced, and
+// its time with it.
+func (r *Repository) bury(ctx context.Context, ref Ref, t Tombstone) error {
+	err := r.putOnce(ctx, ref.tombstoneKey(), t)
+	if !errors.Is(err, objstore.ErrPrecondition) {
+		return err
+	}
+	if _, err := r.store.Head(ctx, ref.ManifestKey(), ""); err != nil {
+		return ignoreNotFound(err) // gone already: the tombstone there tells why
+	}
+	data, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	_, err = r.store.Put(ctx, ref.tombstoneKey(), data, objstore.PutOptions{ContentType: "application/json"})
+	return err
+}
+
+func ignoreNotFound(err error) error {
+	if errors.Is(notFound(err), ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 func (r *Repository) refuseHeld(ctx context.Context, ref Ref) error {

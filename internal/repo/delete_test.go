@@ -50,6 +50,39 @@ func TestADeletionThatDiesAnywhereIsFinishedByTheNextSweep(t *testing.T) {
 	}
 }
 
+func TestATombstoneTellsOfTheDeletionThatHappenedNotOfOneThatWasKilled(t *testing.T) {
+	t.Parallel()
+	r := newRepo(t, newStore(t), false)
+	ref := put(t, r, "app", pieces([]byte("x"), 1), WriterOptions{})
+	dying := r.over(&meddler{Store: r.Store(), before: func(op, _ string) error {
+		if op == "delete" {
+			return errDead
+		}
+		return nil
+	}})
+	if err := dying.Delete(t.Context(), ref, Tombstone{By: "killed", Reasons: []string{"old rules"}, Deleted: clock}); !errors.Is(err, errDead) {
+		t.Fatal(err)
+	}
+	if n := len(wantPoints(t, r)); n != 1 {
+		t.Fatalf("%d points", n)
+	}
+	later := clock.AddDate(0, 0, 9)
+	if err := r.Delete(t.Context(), ref, Tombstone{By: "ada", Reasons: []string{"new rules"}, Deleted: later}); err != nil {
+		t.Fatal(err)
+	}
+	stone, err := r.Tombstone(t.Context(), ref)
+	if err != nil || stone.By != "ada" || len(stone.Reasons) != 1 || stone.Reasons[0] != "new rules" || !stone.Deleted.Equal(later) {
+		t.Errorf("%+v, %v", stone, err)
+	}
+	// What is gone is not deleted anew.
+	if err := r.Delete(t.Context(), ref, Tombstone{By: "eve"}); err != nil {
+		t.Fatal(err)
+	}
+	if stone, err := r.Tombstone(t.Context(), ref); err != nil || stone.By != "ada" {
+		t.Errorf("%+v, %v", stone, err)
+	}
+}
+
 func TestSweepOfOneSourceTouchesNoOther(t *testing.T) {
 	t.Parallel()
 	r := newRepo(t, newStore(t), false)

@@ -61,8 +61,8 @@ type Moment struct {
 // History lists the points, the tombstones and the marks that the filter
 // matches: nothing but LISTs, several at once.
 //
-// Of a deleted point the parent and the size are not known from its keys; its
-// Tombstone has them.
+// Of a deleted point the parent, the size and when it was committed are not known
+// from its keys; its Tombstone has them. Until that is asked it counts from its start.
 func (r *Repository) History(ctx context.Context, f Filter) (*History, error) {
 	return r.history(ctx, f, manifestsPrefix, holdsPrefix, condemnedPrefix, tiersPrefix, tombstonesPrefix)
 }
@@ -238,6 +238,17 @@ func (h *History) At(t time.Time) []Listed {
 	return points
 }
 
+// DeletedAfter gives the points whose deletion began after t, newest first.
+func (h *History) DeletedAfter(t time.Time) []Listed {
+	var points []Listed
+	for i := range h.points {
+		if e := &h.points[i]; e.deleted != noTime && e.deleted > nanos(t) {
+			points = append(points, e.asOf(func(placedMark) bool { return true }))
+		}
+	}
+	return points
+}
+
 // now gives the points that are there, as listed.
 func (h *History) now() []Listed {
 	points := make([]Listed, 0, len(h.points))
@@ -247,6 +258,29 @@ func (h *History) now() []Listed {
 		}
 	}
 	return points
+}
+
+// Lanes shares the history out over sources and kinds, one each: what a rule keeps
+// of one never depends on another. Manifest keys that are not understood, which
+// belong to none for certain, are in no lane.
+func (h *History) Lanes() []*History {
+	type name struct{ source, kind string }
+	number := map[name]int{}
+	var lanes []*History
+	for i := range h.points {
+		e := &h.points[i]
+		if e.problem != nil {
+			continue
+		}
+		n, seen := number[name{e.Source, e.Kind}]
+		if !seen {
+			n = len(lanes)
+			number[name{e.Source, e.Kind}] = n
+			lanes = append(lanes, &History{})
+		}
+		lanes[n].points = append(lanes[n].points, *e) // newest first, as they come
+	}
+	return lanes
 }
 
 // asOf is the point with the marks that counts accepts.

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -209,6 +210,16 @@ func TestAHistoryAnswersAsAllItsObjectsOneByOne(t *testing.T) {
 			if diff := cmp.Diff(brute(at), knownOf(h.At(at))); diff != "" {
 				rt.Fatalf("at %s (-one by one +history):\n%s", at, diff)
 			}
+			gone := 0
+			for _, p := range model {
+				k, _ := p.at(clock.AddDate(-1, 0, 0)) // Deleted is set whether or not it was there
+				if k.Deleted.After(at) && matches(p.ref) {
+					gone++
+				}
+			}
+			if after := h.DeletedAfter(at); len(after) != gone {
+				rt.Fatalf("%d points went after %s, the history says %d", gone, at, len(after))
+			}
 		}
 		end := clock.AddDate(1, 0, 0)
 		listed, err := r.List(t.Context(), filter)
@@ -226,7 +237,28 @@ func TestAHistoryAnswersAsAllItsObjectsOneByOne(t *testing.T) {
 			rt.Fatalf("listed in one go and shared out differ (-one +shared):\n%s", diff)
 		}
 		checkMoments(rt, h, brute)
+		checkLanes(rt, r, h)
 	})
+}
+
+// checkLanes holds that the lanes share all of a history out, each as if it had been
+// listed by itself.
+func checkLanes(t *rapid.T, r *Repository, h *History) {
+	total := 0
+	for _, lane := range h.Lanes() {
+		first := lane.points[0]
+		alone, err := r.History(context.Background(), Filter{Source: first.Source, Kind: first.Kind})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(alone.points, lane.points, cmp.AllowUnexported(entry{}, pointMarks{}, placedMark{})); diff != "" {
+			t.Fatalf("%s/%s (-alone +lane):\n%s", first.Source, first.Kind, diff)
+		}
+		total += len(lane.points)
+	}
+	if total != len(h.points) {
+		t.Fatalf("the lanes have %d points of %d", total, len(h.points))
+	}
 }
 
 func cmp2(a, b int) int {
@@ -298,6 +330,9 @@ func TestStrangeKeysAreInAHistoryHoweverItIsListed(t *testing.T) {
 	slices.Sort(problems)
 	if want := []string{"manifests/app/logical/notes.txt", "manifests/app/logical/x.json", "manifests/b/y.json", "manifests/readme.txt"}; !slices.Equal(problems, want) {
 		t.Errorf("problems %q, want %q", problems, want)
+	}
+	if lanes := shared.Lanes(); len(lanes) != 1 || len(lanes[0].points) != 1 {
+		t.Errorf("%d lanes, want the one of the point", len(lanes))
 	}
 	sizes, err := r.Sizes(t.Context(), Filter{})
 	if err != nil || len(sizes) != 1 {

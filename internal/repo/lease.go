@@ -2,7 +2,6 @@ package repo
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -34,22 +33,22 @@ type LeaseOptions struct {
 	What string // the verb that wants it, told to whoever comes second
 	Self Holder
 	TTL  time.Duration // default LeaseTTL
-	// Wait is false for those who would rather not wait one TTL to see whether
-	// a holder on another host is alive.
+	// NoWait is for those who would rather be told that it is locked than wait one
+	// TTL to see whether a holder on another host is alive.
 	NoWait bool
 }
 
 // Lease is the right to change what is stored of one source.
 type Lease struct {
-	repo *Repository
-	key  string
-	ttl  time.Duration
-	log  *slog.Logger
-	ctx  context.Context
-	lost context.CancelCauseFunc
-	stop chan struct{}
-	once sync.Once // of Release
-	done sync.WaitGroup
+	store objstore.Store
+	key   string
+	ttl   time.Duration
+	log   *slog.Logger
+	ctx   context.Context
+	lost  context.CancelCauseFunc
+	stop  chan struct{}
+	once  sync.Once // of Release
+	done  sync.WaitGroup
 
 	mu   sync.Mutex
 	doc  leaseDocument
@@ -78,22 +77,10 @@ func (e *LockedError) Unwrap() error { return ErrLocked }
 // not renewed for a TTL on our clock. The returned context ends, with cause
 // ErrLeaseLost, when the lease is lost: work under it then stops.
 func (r *Repository) TakeLease(ctx context.Context, source string, opts LeaseOptions) (*Lease, context.Context, error) {
-	if opts.TTL <= 0 {
-		opts.TTL = LeaseTTL
-	}
-	l := &Lease{repo: r, key: locksPrefix + escape(source) + ".json", ttl: opts.TTL, log: r.log, stop: make(chan struct{})}
-	now := time.Now()
-	opts.Self.Nonce = rand.Text()
-	l.doc = leaseDocument{Format: 1, Holder: opts.Self, What: opts.What, Taken: now.UTC(), Renewed: now.UTC()}
 	if err := CheckSource(source); err != nil {
 		return nil, nil, err
 	}
-	if err := l.take(ctx, source, opts.NoWait); err != nil {
-		return nil, nil, err
-	}
-	l.ctx, l.lost = context.WithCancelCause(ctx)
-	l.done.Go(l.hold)
-	return l, l.ctx, nil
+	return TakeLeaseAt(ctx, r.store, locksPrefix+escape(source)+".json", source, opts, r.log)
 }
 
 // hold renews the lease until it is released, lost, or its work ended. After a
@@ -168,7 +155,7 @@ func (l *Lease) StoreClock(ctx context.Context) (theirs, ours time.Time, err err
 	l.mu.Lock()
 	ours = l.seen
 	l.mu.Unlock()
-	info, err := l.repo.store.Head(ctx, l.key, "")
+	info, err := l.store.Head(ctx, l.key, "")
 	return info.Modified, ours, l.wrap("look at", err)
 }
 

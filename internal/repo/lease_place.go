@@ -22,7 +22,7 @@ func TakeLeaseAt(ctx context.Context, store objstore.Store, key, name string, op
 	now := time.Now().UTC()
 	opts.Self.Nonce = rand.Text()
 	l := &Lease{
-		repo: &Repository{store: store, log: log}, key: key, ttl: opts.TTL, log: log, stop: make(chan struct{}),
+		store: store, key: key, ttl: opts.TTL, log: log, stop: make(chan struct{}),
 		doc: leaseDocument{Format: 1, Holder: opts.Self, What: opts.What, Taken: now, Renewed: now},
 	}
 	if err := l.take(ctx, name, opts.NoWait); err != nil {

@@ -72,14 +72,14 @@ func (l *Lease) wrap(verb string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s lease %s of %s: %w", verb, l.key, l.repo.URL(), err)
+	return fmt.Errorf("%s lease %s of %s: %w", verb, l.key, l.store.URL(), err)
 }
 
 // maxLease bounds what is read of a lease in bytes.
 const maxLease = 64 << 10
 
 func (l *Lease) read(ctx context.Context) (leaseDocument, string, error) {
-	body, info, err := l.repo.store.Get(ctx, l.key, objstore.GetOptions{})
+	body, info, err := l.store.Get(ctx, l.key, objstore.GetOptions{})
 	if err != nil {
 		return leaseDocument{}, "", err
 	}
@@ -108,7 +108,7 @@ func (l *Lease) write(ctx context.Context, c objstore.Condition) error {
 	if err != nil {
 		return err
 	}
-	info, err := l.repo.store.Put(ctx, l.key, data, objstore.PutOptions{Condition: c, ContentType: "application/json"})
+	info, err := l.store.Put(ctx, l.key, data, objstore.PutOptions{Condition: c, ContentType: "application/json"})
 	if err != nil {
 		current, etag, readErr := l.read(ctx)
 		if readErr != nil || current.Holder != l.doc.Holder || current.Renewals != l.doc.Renewals || current.Released != l.doc.Released {

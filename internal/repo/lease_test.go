@@ -86,7 +86,7 @@ func TestOfManyTakersOneGetsTheLease(t *testing.T) {
 
 func overwriteLease(t *testing.T, r *Repository, doc leaseDocument) {
 	t.Helper()
-	l := &Lease{repo: r, key: locksPrefix + "app.json", doc: doc}
+	l := &Lease{store: r.store, key: locksPrefix + "app.json", doc: doc}
 	err := l.write(t.Context(), objstore.Condition{})
 	if err != nil {
 		t.Fatal(err)

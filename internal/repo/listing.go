@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"sort"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/parallel"
 )
 
 // Listed is one recovery point as the listing knows it, from keys alone.
@@ -17,7 +18,8 @@ type Listed struct {
 	Held      bool
 	Condemned bool
 	// Committed is when the point became visible, by the store's clock; Start
-	// where that is not known (a deleted point, a copied repository).
+	// where that is not known: in a copied repository, and of a deleted point, whose
+	// tombstone tells.
 	Committed time.Time
 	// Deleted is when its deletion began, by the store's clock; zero for a point
 	// that is there. Only a History knows of deleted points.
@@ -31,13 +33,25 @@ type Listed struct {
 	Problem error
 	// Key of the manifest, for messages about it.
 	Key string
-	// Manifest is filled by LoadManifests.
+	// Manifest is filled by LoadManifests, and so is End.
 	Manifest *Manifest
+	// End is when the backup ended, as its manifest says or, of a deleted point, its
+	// tombstone; zero where nobody has read that.
+	End time.Time
 }
 
 // Verified tells whether the point counts as good: committed points were
 // verified before they became visible, and stay so until condemned.
 func (l Listed) Verified() bool { return !l.Condemned && l.Problem == nil }
+
+// CurrentTier is the tier a point is in: the one it was put into last or, once its
+// manifest is loaded, the one it was uploaded in. "" when no policy has tiers.
+func (l Listed) CurrentTier() string {
+	if l.Tier == "" && l.Manifest != nil {
+		return l.Manifest.Tier
+	}
+	return l.Tier
+}
 
 // Filter of List. Empty fields match everything.
 type Filter struct{ Source, Kind string }
@@ -71,42 +85,30 @@ func damagedKey(err error) error {
 // loaders is how many manifests are read at once.
 const loaders = 16
 
-// LoadManifests reads the manifest of every point that is there. One that is damaged, of a
-// newer format or gone is reported in the point's Problem; an error is returned
-// only when reading itself is not possible (network, rights).
+// LoadManifests reads the manifest of every point that is there. One that is
+// damaged, of a newer format or gone is reported in the point's Problem; an error is
+// returned only when reading itself is not possible (network, rights), and then not
+// all were read.
 func (r *Repository) LoadManifests(ctx context.Context, points []Listed) error {
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var failed error
-	next := make(chan *Listed)
-	for range min(loaders, len(points)) {
-		wg.Go(func() {
-			for l := range next {
-				m, err := r.Manifest(ctx, l.Ref)
-				switch {
-				case err == nil:
-					l.Manifest = m
-				case errors.Is(err, ErrDamaged), errors.Is(err, ErrNewerFormat), errors.Is(err, ErrNotFound):
-					l.Problem = err
-				default:
-					mu.Lock()
-					failed = err
-					mu.Unlock()
-				}
-			}
-		})
-	}
+	var wanted []*Listed
 	for i := range points {
-		if points[i].Problem == nil && points[i].Deleted.IsZero() && ctx.Err() == nil {
-			next <- &points[i]
+		if points[i].Problem == nil && points[i].Deleted.IsZero() {
+			wanted = append(wanted, &points[i])
 		}
 	}
-	close(next)
-	wg.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	return failed
+	return parallel.Each(ctx, loaders, len(wanted), func(ctx context.Context, i int) error {
+		l := wanted[i]
+		m, err := r.Manifest(ctx, l.Ref)
+		switch {
+		case err == nil:
+			l.Manifest, l.End = m, m.End
+		case errors.Is(err, ErrDamaged), errors.Is(err, ErrNewerFormat), errors.Is(err, ErrNotFound):
+			l.Problem = err
+		default:
+			return err
+		}
+		return nil
+	})
 }
 
 // Find returns the committed point that name means: "latest", an id, or the

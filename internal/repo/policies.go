@@ -1,10 +1,7 @@
 package repo
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -41,35 +38,19 @@ func (e *DamagedRevisionError) Error() string {
 // Unwrap makes the error ErrDamaged and its cause.
 func (e *DamagedRevisionError) Unwrap() []error { return []error{ErrDamaged, e.Err} }
 
-// revisionClaim is policies/<policy>/<number>.claim: the right to write the
-// revision of that number. The key of a revision ends in the digest of its
-// content, so If-None-Match on that key alone would let two different documents
-// both become revision 2. A run that dies after claiming leaves a gap in the
-// numbers, nothing else.
-type revisionClaim struct {
-	Format int       `json:"format"`
-	Nonce  string    `json:"nonce"`
-	At     time.Time `json:"at"`
-	By     string    `json:"by,omitempty"`
-}
-
-func claimKey(name string, n int) string {
-	return fmt.Sprintf("%s%06d.claim", policy.RevisionPrefix(name), n)
-}
-
 // CurrentPolicy reads the newest revision of a policy; one that is retired is
 // returned too, with Envelope.Retired set. ErrNotFound when the policy never
 // was. A newest revision that can not be read is a *DamagedRevisionError: an
 // older one is never taken in its place.
 func (r *Repository) CurrentPolicy(ctx context.Context, name string) (policy.Revision, error) {
-	keys, _, err := r.revisionKeys(ctx, name)
+	numbers, err := r.revisionKeys(ctx, name)
 	if err != nil {
 		return policy.Revision{}, err
 	}
-	if len(keys) == 0 {
+	if len(numbers.keys) == 0 {
 		return policy.Revision{}, fmt.Errorf("policy %q in %s: %w", name, r.URL(), ErrNotFound)
 	}
-	return r.readRevision(ctx, name, keys[len(keys)-1])
+	return r.readRevision(ctx, name, numbers.keys[len(numbers.keys)-1])
 }
 
 // Policies names every policy that has a revision, retired ones included, in
@@ -91,9 +72,10 @@ func (r *Repository) Policies(ctx context.Context) ([]string, error) {
 
 // PutPolicyRevision makes document the policy's next revision. after is the
 // number of the revision the caller decided upon, 0 for none or a retired one;
-// when the policy has moved on since, nothing is written and the error is
-// ErrPolicyChanged. A document that says the same as the current revision, in
-// whatever spelling, writes none and returns the current one.
+// when the policy has moved on since, also while this writes, nothing is in force
+// of it and the error is ErrPolicyChanged. A document that says the same as the
+// current revision, in whatever spelling, writes none and returns the current one,
+// unless a later revision was begun and is missing.
 //
 // A current revision that is damaged is superseded when it is the one of number
 // after: the caller decided upon it before it was damaged, or says so on purpose.
@@ -102,19 +84,34 @@ func (r *Repository) PutPolicyRevision(ctx context.Context, after int, document 
 	if err := document.Validate(); err != nil {
 		return policy.Revision{}, err
 	}
-	current, err := r.CurrentPolicy(ctx, document.Name)
+	numbers, err := r.revisionKeys(ctx, document.Name)
+	if err != nil {
+		return policy.Revision{}, err
+	}
+	if numbers.newest() == 0 {
+		if after != 0 || envelope.Loss != nil && envelope.Loss.From != "" {
+			return policy.Revision{}, r.policyVanished(document.Name, after)
+		}
+		return r.writeRevision(ctx, policy.Revision{Document: document, Envelope: envelope}, 0)
+	}
+	current, err := r.readRevision(ctx, document.Name, numbers.keys[len(numbers.keys)-1])
 	var damaged *DamagedRevisionError
 	switch {
-	case errors.Is(err, ErrNotFound):
 	case errors.As(err, &damaged) && damaged.Number == after:
+		return r.writeRevision(ctx, policy.Revision{Document: document, Envelope: envelope}, after)
 	case err != nil:
 		return policy.Revision{}, err
 	case current.Number != after && (after != 0 || !current.Envelope.Retired):
 		return policy.Revision{}, r.policyChanged(current, after)
-	case !current.Envelope.Retired && !envelope.Retired && len(policy.Diff(current.Document, document)) == 0:
+	case !current.Envelope.Retired && !envelope.Retired && len(policy.Diff(current.Document, document)) == 0 && numbers.begun() == nil:
 		return current, nil
 	}
-	return r.writeRevision(ctx, policy.Revision{Document: document, Envelope: envelope})
+	if loss := envelope.Loss; loss != nil && loss.To != "" && (loss.From != current.StoredDigest() || loss.To != document.Digest()) {
+		// Somebody replaced one revision by another of the same number, or retired
+		// and declared the policy anew: what is lost was found out of another change.
+		return policy.Revision{}, r.policyChanged(current, after)
+	}
+	return r.writeRevision(ctx, policy.Revision{Document: document, Envelope: envelope}, current.Number)
 }
 
 // RetirePolicy ends a policy: its last document is written once more as a
@@ -130,13 +127,26 @@ func (r *Repository) RetirePolicy(ctx context.Context, name string, envelope pol
 		return err
 	}
 	envelope.Retired = true
-	_, err = r.writeRevision(ctx, policy.Revision{Document: current.Document, Envelope: envelope})
+	_, err = r.writeRevision(ctx, policy.Revision{Document: current.Document, Envelope: envelope}, current.Number)
 	return err
 }
 
 func (r *Repository) policyChanged(current policy.Revision, after int) error {
-	return fmt.Errorf("policy %q in %s: %w: revision %d was written %s by %s, this change was made upon revision %d; look at what changed and plan again",
-		current.Document.Name, r.URL(), ErrPolicyChanged, current.Number, current.Envelope.At.Format(time.RFC3339), orUnknown(current.Envelope.By), after)
+	return fmt.Errorf("policy %q in %s: %w: revision %d was written %s by %s, this change was made upon %s; look at what changed and plan again",
+		current.Document.Name, r.URL(), ErrPolicyChanged, current.Number, current.Envelope.At.Format(time.RFC3339), orUnknown(current.Envelope.By), revisionText(after))
+}
+
+func (r *Repository) policyVanished(name string, after int) error {
+	return fmt.Errorf("policy %q in %s: %w: it has no revision there, and this change was made upon revision %d, so it may be another repository than the one the policy was applied to; "+
+		"correct the repository, or bring back the objects under %s, or declare the policy anew with `terraform apply -replace=ADDRESS`",
+		name, r.URL(), ErrPolicyChanged, after, policy.RevisionPrefix(name))
+}
+
+func revisionText(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("revision %d", n)
 }
 
 func orUnknown(by string) string {
@@ -146,101 +156,63 @@ func orUnknown(by string) string {
 	return by
 }
 
-// writeRevision claims the next number, writes under it, and looks whether it
-// is the newest afterwards: of two writers at once the slower one must not
-// believe that its document is in force.
-func (r *Repository) writeRevision(ctx context.Context, rev policy.Revision) (policy.Revision, error) {
-	name := rev.Document.Name
-	var err error
-	if rev.Number, err = r.claimRevision(ctx, name, rev.Envelope); err != nil {
-		return policy.Revision{}, err
-	}
-	data, err := rev.Encode()
-	if err != nil {
-		return policy.Revision{}, err
-	}
-	_, err = r.store.Put(ctx, rev.Key(), data, objstore.PutOptions{Condition: objstore.Condition{IfAbsent: true}, ContentType: "application/json"})
-	if errors.Is(err, objstore.ErrPrecondition) {
-		// The answer to our own first attempt may have been lost on the way.
-		if stored, readErr := readSmall(ctx, r.store, rev.Key(), maxRevision); readErr == nil && bytes.Equal(stored, data) {
-			err = nil
-		}
-	}
-	if err != nil {
-		return policy.Revision{}, fmt.Errorf("write revision %d of policy %q to %s: %w", rev.Number, name, r.URL(), err)
-	}
-	current, err := r.CurrentPolicy(ctx, name)
-	if err != nil {
-		return policy.Revision{}, err
-	}
-	if current.Number != rev.Number {
-		return policy.Revision{}, r.policyChanged(current, rev.Number)
-	}
-	return current, nil
+// revisionNumbers is what a listing tells of a policy's revisions.
+type revisionNumbers struct {
+	keys    []string        // of the revisions, oldest first
+	written []objstore.Info // of the same index
+	numbers []int           // of the same index
+	claims  map[int]objstore.Info
 }
 
-// claimRevision takes the first number above every revision and claim.
-func (r *Repository) claimRevision(ctx context.Context, name string, envelope policy.Envelope) (int, error) {
-	_, highest, err := r.revisionKeys(ctx, name)
-	if err != nil {
-		return 0, err
+// newest is the number of the newest revision, 0 for none.
+func (n revisionNumbers) newest() int {
+	if len(n.numbers) == 0 {
+		return 0
 	}
-	nonce := rand.Text()
-	data, err := json.Marshal(revisionClaim{Format: policy.Format, Nonce: nonce, At: envelope.At.UTC(), By: envelope.By})
-	if err != nil {
-		return 0, err
-	}
-	for n := highest + 1; ; n++ {
-		_, err := r.store.Put(ctx, claimKey(name, n), data, objstore.PutOptions{Condition: objstore.Condition{IfAbsent: true}, ContentType: "application/json"})
-		if err == nil {
-			return n, nil
-		}
-		if !errors.Is(err, objstore.ErrPrecondition) {
-			return 0, fmt.Errorf("claim revision %d of policy %q in %s: %w", n, name, r.URL(), err)
-		}
-		stored, err := readSmall(ctx, r.store, claimKey(name, n), maxRevision)
-		if err != nil {
-			return 0, fmt.Errorf("read who claimed revision %d of policy %q: %w", n, name, err)
-		}
-		if bytes.Equal(stored, data) { // ours: only the answer was lost
-			return n, nil
-		}
-	}
+	return n.numbers[len(n.numbers)-1]
 }
 
-// revisionKeys lists the keys of a policy's revisions, oldest first, and the
-// highest number that is taken or claimed.
-func (r *Repository) revisionKeys(ctx context.Context, name string) (keys []string, highest int, err error) {
+// highest is the highest number that is taken or claimed.
+func (n revisionNumbers) highest() int {
+	highest := n.newest()
+	for claim := range n.claims {
+		highest = max(highest, claim)
+	}
+	return highest
+}
+
+// revisionKeys lists a policy's revisions and the claims to them.
+func (r *Repository) revisionKeys(ctx context.Context, name string) (revisionNumbers, error) {
+	found := revisionNumbers{claims: map[int]objstore.Info{}}
 	if err := policy.ValidateName(name); err != nil {
-		return nil, 0, fmt.Errorf("policy: %w", err)
+		return found, fmt.Errorf("policy: %w", err)
 	}
 	prefix := policy.RevisionPrefix(name)
-	last := 0
 	for info, err := range r.store.List(ctx, prefix) {
 		if err != nil {
-			return nil, 0, fmt.Errorf("list revisions of policy %q in %s: %w", name, r.URL(), err)
+			return found, fmt.Errorf("list revisions of policy %q in %s: %w", name, r.URL(), err)
 		}
 		var n int
 		if text, ok := strings.CutSuffix(strings.TrimPrefix(info.Key, prefix), ".claim"); ok {
 			if _, err := fmt.Sscanf(text, "%06d", &n); err == nil {
-				highest = max(highest, n)
+				found.claims[n] = info
 			}
 			continue
 		}
 		_, n, _, err := policy.ParseRevisionKey(info.Key)
 		if err != nil {
-			return nil, 0, fmt.Errorf("policy %q in %s: %w: %w; remove it if it is not pgbackup's", name, r.URL(), ErrDamaged, err)
+			return found, fmt.Errorf("policy %q in %s: %w: %w; remove it if it is not pgbackup's", name, r.URL(), ErrDamaged, err)
 		}
-		if n == last {
-			return nil, 0, fmt.Errorf("policy %q in %s: %w: %s and %s are both revision %d; keep the one its claim %s was made for", name, r.URL(), ErrDamaged, keys[len(keys)-1], info.Key, n, claimKey(name, n))
+		if n == found.newest() {
+			return found, fmt.Errorf("policy %q in %s: %w: %s and %s are both revision %d; keep the one its claim %s was made for", name, r.URL(), ErrDamaged, found.keys[len(found.keys)-1], info.Key, n, claimKey(name, n))
 		}
-		keys, last, highest = append(keys, info.Key), n, max(highest, n)
+		found.keys, found.written, found.numbers = append(found.keys, info.Key), append(found.written, info), append(found.numbers, n)
 	}
-	return keys, highest, nil
+	return found, nil
 }
 
 func (r *Repository) readRevision(ctx context.Context, name, key string) (policy.Revision, error) {
-	_, n, _, err := policy.ParseRevisionKey(key)
+	_, n, digest, err := policy.ParseRevisionKey(key)
 	if err != nil {
 		return policy.Revision{}, err
 	}
@@ -261,8 +233,11 @@ func (r *Repository) readRevision(ctx context.Context, name, key string) (policy
 	case err != nil:
 		return policy.Revision{}, damaged(err)
 	}
-	// Compared by number and name, not by the whole key: an older program may
-	// have spelled the document, and so its digest, differently.
+	// Held against the digest that is stored, not the one this program would take:
+	// an older one may have spelled the document differently.
+	if !strings.HasPrefix(rev.StoredDigest(), digest) {
+		return policy.Revision{}, damaged(fmt.Errorf("its document has the digest %.12s, which its key is not named after", rev.StoredDigest()))
+	}
 	if n != rev.Number || rev.Document.Name != name {
 		return policy.Revision{}, damaged(fmt.Errorf("it says it is revision %d of policy %q", rev.Number, rev.Document.Name))
 	}

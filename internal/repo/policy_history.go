@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/parallel"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 )
 
 // PastRevision is one revision of a policy's history. Of one that can not be read
-// only Number is known.
+// only Number, Key and Written are known.
 type PastRevision struct {
 	policy.Revision
-	Key     string // where it is stored
-	Problem error  // why it can not be read: ErrDamaged or ErrNewerFormat; nil when it can
+	Key     string    // where it is stored
+	Written time.Time // by the store's clock
+	Problem error     // why it can not be read: ErrDamaged or ErrNewerFormat; nil when it can
 }
 
 // Readable reports whether the revision says what it was.
@@ -24,17 +27,18 @@ func (p PastRevision) Readable() bool { return p.Problem == nil }
 // wrong with an old revision hides none of the others. ErrNotFound when the policy
 // never was.
 func (r *Repository) PolicyHistory(ctx context.Context, name string) ([]PastRevision, error) {
-	keys, _, err := r.revisionKeys(ctx, name)
+	numbers, err := r.revisionKeys(ctx, name)
 	if err != nil {
 		return nil, err
 	}
+	keys := numbers.keys
 	if len(keys) == 0 {
 		return nil, fmt.Errorf("policy %q in %s: %w", name, r.URL(), ErrNotFound)
 	}
 	history := make([]PastRevision, len(keys))
-	err = eachOf(ctx, len(keys), func(ctx context.Context, i int) error {
+	err = parallel.Each(ctx, listers, len(keys), func(ctx context.Context, i int) error {
 		past := &history[i]
-		past.Key = keys[i]
+		past.Key, past.Written = keys[i], numbers.written[i].Modified
 		rev, err := r.readRevision(ctx, name, keys[i])
 		switch {
 		case errors.Is(err, ErrDamaged), errors.Is(err, ErrNewerFormat):

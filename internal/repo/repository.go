@@ -45,6 +45,8 @@ type Repository struct {
 	key    *seal.RepositoryKey // nil: not sealed, or opened without its key
 	log    *slog.Logger
 	pause  time.Duration // before a commit is sent again
+	// patience is how long an apply waits for another one.
+	patience time.Duration
 }
 
 // CreateOptions of Create.
@@ -104,7 +106,7 @@ func Create(ctx context.Context, store objstore.Store, opts CreateOptions) (*Rep
 }
 
 func newRepository(store objstore.Store, h header, log *slog.Logger) *Repository {
-	return &Repository{store: store, header: h, log: logger(log), pause: commitPause}
+	return &Repository{store: store, header: h, log: logger(log), pause: commitPause, patience: claimPatience}
 }
 
 // refuseOrphans keeps a new repository, with another id and key, from being made

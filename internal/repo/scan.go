@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"iter"
 	"strings"
-	"sync"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/parallel"
 )
 
 // listers is how many listings are under way at once. A store answers one
@@ -31,7 +31,7 @@ func scan[T any](ctx context.Context, r *Repository, f Filter, families []string
 		return nil, err
 	}
 	results := make([]T, len(parts))
-	err = eachOf(ctx, len(parts), func(ctx context.Context, i int) error {
+	err = parallel.Each(ctx, listers, len(parts), func(ctx context.Context, i int) error {
 		p := parts[i]
 		var failed error
 		results[i] = read(p.family, func(yield func(objstore.Info) bool) {
@@ -67,7 +67,7 @@ func (r *Repository) parts(ctx context.Context, f Filter, families []string) ([]
 		return parts, nil
 	}
 	below := make([][]string, len(families))
-	err := eachOf(ctx, len(families), func(ctx context.Context, i int) (err error) {
+	err := parallel.Each(ctx, listers, len(families), func(ctx context.Context, i int) (err error) {
 		if below[i], err = folders.Folders(ctx, families[i]); err != nil {
 			err = fmt.Errorf("list %s of %s: %w", strings.TrimSuffix(families[i], "/"), r.URL(), err)
 		}
@@ -83,33 +83,4 @@ func (r *Repository) parts(ctx context.Context, f Filter, families []string) ([]
 		}
 	}
 	return parts, nil
-}
-
-// eachOf does n things, listers at once. After the first failure nothing more is
-// begun, and that failure is returned.
-func eachOf(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
-	ctx, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	var wg sync.WaitGroup
-	next := make(chan int)
-	for range min(listers, n) {
-		wg.Go(func() {
-			for i := range next {
-				if err := do(ctx, i); err != nil {
-					fail(err)
-				}
-			}
-		})
-	}
-	for i := range n {
-		select {
-		case next <- i:
-			continue
-		case <-ctx.Done():
-		}
-		break
-	}
-	close(next)
-	wg.Wait()
-	return context.Cause(ctx)
 }

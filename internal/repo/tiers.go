@@ -33,10 +33,21 @@ type TierMark struct {
 	By     string    `json:"by,omitempty"` // host and user
 }
 
-// CanTag tells whether the store keeps tags, without which tiers mean nothing.
+// CanTag tells whether the store keeps tags, without which tiers mean nothing: as
+// far as is known, see TagsRefused.
 func (r *Repository) CanTag() bool {
-	_, ok := r.store.(objstore.Tagger)
-	return ok
+	tagger, ok := r.store.(objstore.Tagger)
+	return ok && tagger.TagsRefused() == nil
+}
+
+// TagsRefused says why the server takes no tags, once it refused some: points are
+// then stored without, and stay in the class they were uploaded to. nil when none
+// were refused.
+func (r *Repository) TagsRefused() error {
+	if tagger, ok := r.store.(objstore.Tagger); ok {
+		return tagger.TagsRefused()
+	}
+	return nil
 }
 
 // SetTier puts a point into a tier of a policy: every data object is tagged, then

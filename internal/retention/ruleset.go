@@ -22,17 +22,6 @@ func (s RuleSet) Has(name string) bool {
 	return i >= 0 && s&(1<<i) != 0
 }
 
-// Names lists the rules of the set in the order of the documentation.
-func (s RuleSet) Names() []string {
-	var names []string
-	for i, name := range ruleNames {
-		if s&(1<<i) != 0 {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
 // bitOf is the bit of the rule of that name.
 func bitOf(name string) RuleSet { return 1 << slices.Index(ruleNames, name) }
 

@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -8,14 +9,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/impact"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
 )
 
 // decideKeys applies rules to points as far as their keys and marks tell of them.
 // It reads nothing and is what both a rotation and the review of a change go by.
-// Manifests are looked at where they are loaded: for End, which the rule wal needs
-// (see loadEnds), and for nothing else.
+// Of what manifests say it goes by End alone, where that was read: the rule wal needs
+// it (see loadEnds).
 func decideKeys(points []repo.Listed, rules retention.Rules, now time.Time) retention.Plan {
 	input := retention.Input{Points: make([]retention.Point, len(points)), Rules: rules, Now: now}
 	for i := range points {
@@ -27,14 +29,23 @@ func decideKeys(points []repo.Listed, rules retention.Rules, now time.Time) rete
 // point is what the rules need to know of a listed point. It starts when its id
 // says (law 4); a manifest that says otherwise is damaged.
 func point(l *repo.Listed) retention.Point {
-	p := retention.Point{
-		ID: l.ID, Source: l.Source, Kind: l.Kind, Start: l.Start, Parent: l.Parent,
+	return retention.Point{
+		ID: l.ID, Source: l.Source, Kind: l.Kind, Start: l.Start, End: l.End, Parent: l.Parent,
 		Verified: l.Verified(), Held: l.Held, Condemned: l.Condemned, Unreadable: l.Problem != nil,
 	}
-	if l.Manifest != nil {
-		p.End = l.Manifest.End
+}
+
+// fatesUnder tells what rules do with points as decideKeys sees them. What is not in
+// it goes.
+func fatesUnder(points []repo.Listed, rules retention.Rules, now time.Time) map[repo.Ref]impact.Fate {
+	kept := make(map[repo.Ref]impact.Fate, len(points))
+	// What no rule decides about stays in the tier it has. That is not asked here:
+	// the marks that say so go when the point goes.
+	undecided := rules.UploadTier()
+	for _, d := range decideKeys(points, rules, now).Keep {
+		kept[refOf(d.Point)] = impact.Fate{Kept: true, By: d.By, Tier: cmp.Or(d.Tier, undecided)}
 	}
-	return p
+	return kept
 }
 
 // refOf is the ref of a point that decideKeys decided about.
@@ -86,6 +97,7 @@ func (opts Options) decide(ctx context.Context, f repo.Filter) (Outcome, []repo.
 		listed = slices.DeleteFunc(listed, func(l repo.Listed) bool { return !opts.Match(l.Source) })
 	}
 	out, err := opts.guarded(ctx, listed, f)
+	out.addTiers(listed)
 	return out, listed, err
 }
 
@@ -109,7 +121,7 @@ func (opts Options) guarded(ctx context.Context, listed []repo.Listed, f repo.Fi
 	if slices.ContainsFunc(out.Delete, func(d Decision) bool { return len(unreadable[d.Source]) > 0 }) {
 		out = opts.byRules(listed, f) // with what is unreadable set aside
 	}
-	out.addBytes(listed)
+	out.addFacts(listed)
 	out.spareUnreadable(listed, unreadable)
 	if err := opts.checkData(ctx, listed, &out); err != nil {
 		return out, err
@@ -129,21 +141,24 @@ func (opts Options) byRules(listed []repo.Listed, f repo.Filter) Outcome {
 	}
 	for _, d := range plan.Keep {
 		if wanted(d.Point) {
-			out.Keep = append(out.Keep, decision(d))
+			out.Keep = append(out.Keep, opts.decision(d))
 		}
 	}
 	for _, d := range plan.Delete {
 		if wanted(d.Point) {
-			out.Delete = append(out.Delete, decision(d))
+			out.Delete = append(out.Delete, opts.decision(d))
 		}
 	}
 	out.restrict(listed, opts.Restrict, opts.Now)
 	return out
 }
 
-func decision(d retention.Decision) Decision {
+func (opts Options) decision(d retention.Decision) Decision {
 	p := d.Point
-	return Decision{ID: p.ID, Reasons: d.Reasons, Source: p.Source, Kind: p.Kind, Start: p.Start.UTC(), ref: refOf(p), tier: d.Tier}
+	return Decision{
+		ID: p.ID, Reasons: d.Reasons, Source: p.Source, Kind: p.Kind, Start: p.Start.UTC(), Tier: d.Tier,
+		Restorable: p.Verified && !p.Start.After(opts.Now.Add(retention.FutureSkew)), ref: refOf(p), tier: d.Tier,
+	}
 }
 
 // losing are the sources that lose points.

@@ -10,11 +10,8 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
 )
-
-// keepsIt ends the reason of a point that another policy keeps. Unlike damage it
-// lasts: forGood tells the two apart by it.
-const keepsIt = ", which made it, keeps it"
 
 // spareOthers keeps what another policy made and would not delete. A source may be
 // backed up under two policies, and a rotation may be asked for more sources than
@@ -43,16 +40,18 @@ func (opts Options) spareOthers(ctx context.Context, listed []repo.Listed, out *
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(others)) {
-		keeps, err := opts.keptBy(ctx, name, listed)
+		says, err := opts.keptBy(ctx, name, listed)
 		if err != nil {
 			return err
 		}
-		out.spareIf(func(d Decision) string {
-			if madeBy[d.ref] != name {
-				return ""
-			}
-			return keeps(d.ref)
-		})
+		for _, say := range says {
+			out.spareIf(say.by, func(d Decision) string {
+				if madeBy[d.ref] != name {
+					return ""
+				}
+				return say.why(d.ref)
+			})
+		}
 	}
 	if len(others) > 0 {
 		out.spareParents()
@@ -60,13 +59,20 @@ func (opts Options) spareOthers(ctx context.Context, listed []repo.Listed, out *
 	return nil
 }
 
-// keptBy tells why another policy keeps a point; "" when it does not.
-func (opts Options) keptBy(ctx context.Context, name string, listed []repo.Listed) (func(repo.Ref) string, error) {
-	all := func(why string) func(repo.Ref) string { return func(repo.Ref) string { return why } }
+// say is why another policy keeps a point, "" when it does not, and what that makes
+// the keeper of its points.
+type say struct {
+	by  keeper
+	why func(repo.Ref) string
+}
+
+// keptBy is what another policy has to say about its points.
+func (opts Options) keptBy(ctx context.Context, name string, listed []repo.Listed) ([]say, error) {
+	all := func(why string) []say { return []say{{keptForNow, func(repo.Ref) string { return why }}} }
 	rev, err := opts.hasSay(ctx, name)
 	switch {
 	case errors.Is(err, repo.ErrNotFound):
-		return all(""), nil
+		return nil, nil
 	case errors.Is(err, repo.ErrDamaged), errors.Is(err, repo.ErrNewerFormat):
 		return all(fmt.Sprintf("policy %s, which made it, can not be read", name)), nil
 	case err != nil:
@@ -76,16 +82,27 @@ func (opts Options) keptBy(ctx context.Context, name string, listed []repo.Liste
 	if err != nil {
 		return all(fmt.Sprintf("policy %s, which made it, can not be applied: %v", name, err)), nil
 	}
-	kept := map[repo.Ref]bool{}
-	for _, d := range decideKeys(listed, rules, opts.Now).Keep {
-		kept[refOf(d.Point)] = true
+	says := []say{opts.saying(keptByOther, listed, rules, "policy "+name+", which made it, keeps it")}
+	// Its own rotation would be held to more than its newest rules say.
+	held, err := restrictionsAsOf(ctx, opts.Repo, rev, opts.othersAsOf)
+	if err != nil {
+		return nil, err
 	}
-	return func(ref repo.Ref) string {
-		if !kept[ref] {
+	for _, r := range held {
+		says = append(says, opts.saying(keptForNow, listed, r.Rules, r.Why))
+	}
+	return says, nil
+}
+
+// saying keeps what rules keep.
+func (opts Options) saying(by keeper, listed []repo.Listed, rules retention.Rules, why string) say {
+	kept := fatesUnder(listed, rules, opts.Now)
+	return say{by, func(ref repo.Ref) string {
+		if !kept[ref].Kept {
 			return ""
 		}
-		return "policy " + name + keepsIt
-	}, nil
+		return why
+	}}
 }
 
 // madeUnder is the policy a point was made under, "" for none.
@@ -117,24 +134,29 @@ func (opts Options) hasSay(ctx context.Context, name string) (policy.Revision, e
 	return policy.Revision{}, fmt.Errorf("policy %s on %s: %w", name, opts.othersAsOf.UTC().Format(time.RFC3339), repo.ErrNotFound)
 }
 
-// spareParents keeps what the points that were spared build on.
+// spareParents keeps what the points that were spared build on, for as long as they
+// stay themselves.
 func (o *Outcome) spareParents() {
+	lasts := func(d Decision) bool { return d.keeper == keptByOther }
+	for o.spareParentsOf(keptByOther, lasts) > 0 {
+	}
+	for o.spareParentsOf(keptForNow, func(d Decision) bool { return !lasts(d) }) > 0 {
+	}
+}
+
+// spareParentsOf keeps the parents of the points that stay and that match.
+func (o *Outcome) spareParentsOf(by keeper, match func(Decision) bool) int {
 	type name struct{ source, kind, id string }
-	for {
-		children := map[name]string{} // parent -> a child that stays
-		for _, d := range o.Keep {
-			if d.ref.Parent != "" {
-				children[name{d.Source, d.Kind, d.ref.Parent}] = d.ID
-			}
-		}
-		n := o.spareIf(func(d Decision) string {
-			if child := children[name{d.Source, d.Kind, d.ID}]; child != "" {
-				return "parent of " + child
-			}
-			return ""
-		})
-		if n == 0 {
-			return
+	children := map[name]string{} // parent -> a child that stays
+	for _, d := range o.Keep {
+		if d.ref.Parent != "" && match(d) {
+			children[name{d.Source, d.Kind, d.ref.Parent}] = d.ID
 		}
 	}
+	return o.spareIf(by, func(d Decision) string {
+		if child := children[name{d.Source, d.Kind, d.ID}]; child != "" {
+			return "parent of " + child
+		}
+		return ""
+	})
 }

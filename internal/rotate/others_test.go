@@ -38,18 +38,23 @@ func TestWhatAnotherPolicyMadeGoesOnlyWhenThatOneLetsItGoToo(t *testing.T) {
 		stay   []int            // days of the points of other that stay
 		why    string
 	}{
-		"it keeps longer": {func(f *fixture) { f.revise("other", daily(6), policy.Envelope{}) }, "prod", []int{4, 5}, "policy other, which made it, keeps it"},
+		"it keeps longer": {func(f *fixture) { f.revise("other", daily(6), good()) }, "prod", []int{4, 5}, "policy other, which made it, keeps it"},
 		"its newest document": {func(f *fixture) {
-			f.revise("other", daily(30), policy.Envelope{})
-			f.revise("other", daily(5), policy.Envelope{})
+			f.revise("other", daily(30), good())
+			f.revise("other", daily(5), approvedLoss("EXPIRE-2-abcdef"))
 		}, "prod", []int{4}, "policy other"},
-		"it is retired":           {func(f *fixture) { f.revise("other", daily(6), policy.Envelope{}); f.retire("other") }, "prod", []int{4, 5}, "policy other"},
-		"it keeps less":           {func(f *fixture) { f.revise("other", daily(1), policy.Envelope{}) }, "prod", nil, ""},
-		"it has no revision":      {func(*fixture) {}, "prod", nil, ""},
-		"the operator's own word": {func(f *fixture) { f.revise("other", daily(6), policy.Envelope{}) }, "", nil, ""},
-		"the same policy":         {func(f *fixture) { f.revise("other", daily(6), policy.Envelope{}) }, "other", nil, ""},
+		"its newest document was never approved": {func(f *fixture) {
+			f.revise("other", daily(6), good())
+			f.revise("other", daily(1), policy.Envelope{})
+		}, "prod", []int{4, 5}, "revision 2 of policy other was never approved and revision 1 keeps it"},
+		"it was never approved at all": {func(f *fixture) { f.revise("other", daily(1), policy.Envelope{}) }, "prod", []int{4, 5, 6}, "revision 1 of policy other was never approved"},
+		"it is retired":                {func(f *fixture) { f.revise("other", daily(6), good()); f.retire("other") }, "prod", []int{4, 5}, "policy other"},
+		"it keeps less":                {func(f *fixture) { f.revise("other", daily(1), good()) }, "prod", nil, ""},
+		"it has no revision":           {func(*fixture) {}, "prod", nil, ""},
+		"the operator's own word":      {func(f *fixture) { f.revise("other", daily(6), good()) }, "", nil, ""},
+		"the same policy":              {func(f *fixture) { f.revise("other", daily(6), good()) }, "other", nil, ""},
 		"it can not be read": {func(f *fixture) {
-			rev := f.revise("other", daily(1), policy.Envelope{})
+			rev := f.revise("other", daily(1), good())
 			if err := os.WriteFile(filepath.Join(f.dir, rev.Key()), []byte(`{"format":1,`), 0o600); err != nil {
 				f.t.Fatal(err)
 			}
@@ -99,7 +104,7 @@ func (f *fixture) retire(name string) {
 func TestWhatASparedIncrementalBuildsOnStaysToo(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.revise("other", daily(9), policy.Envelope{})
+	f.revise("other", daily(9), good())
 	full := f.made("a", 9, "prod", 1, "")
 	middle := f.made("a", 8, "prod", 1, full.ID)
 	child := f.made("a", 7, "other", 1, middle.ID)

@@ -7,31 +7,51 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
 
-// addBytes fills in what the manifests say that are loaded: the stored size, and
-// the policy that a point was made under.
-func (o *Outcome) addBytes(listed []repo.Listed) {
-	sizes, made := map[repo.Ref]int64{}, map[repo.Ref]string{}
+// addFacts fills in what is known of the points whose manifests are loaded.
+func (o *Outcome) addFacts(listed []repo.Listed) {
+	loaded := map[repo.Ref]*repo.Listed{}
 	for i := range listed {
-		if m := listed[i].Manifest; m != nil {
-			sizes[listed[i].Ref], made[listed[i].Ref] = m.StoredSize(), madeUnder(m)
+		if listed[i].Manifest != nil {
+			loaded[listed[i].Ref] = &listed[i]
 		}
 	}
 	for _, list := range [][]Decision{o.Keep, o.Delete} {
 		for i := range list {
-			list[i].Bytes, list[i].made = sizes[list[i].ref], made[list[i].ref]
+			d := &list[i]
+			if l := loaded[d.ref]; l != nil {
+				d.Bytes, d.made, d.committed, d.end = l.Manifest.StoredSize(), madeUnder(l.Manifest), l.Committed, l.End
+			}
+		}
+	}
+}
+
+// addTiers fills in the tiers of the points that the rules do not keep.
+func (o *Outcome) addTiers(listed []repo.Listed) {
+	without := map[repo.Ref]*Decision{}
+	for _, list := range [][]Decision{o.Keep, o.Delete} {
+		for i := range list {
+			if d := &list[i]; d.Tier == "" {
+				without[d.ref] = d
+			}
+		}
+	}
+	for i := range listed {
+		if d := without[listed[i].Ref]; d != nil {
+			d.Tier = listed[i].Tier
 		}
 	}
 }
 
 // kept is the decision of a point that the rules would delete and that stays.
-func (d Decision) kept(why string) Decision {
-	d.Reasons = append([]string{why}, d.Reasons...) // reasons may share memory
+func (d Decision) kept(by keeper, why string) Decision {
+	d.keeper, d.Reasons = by, append([]string{why}, d.Reasons...) // reasons may share memory
 	return d
 }
 
-// spare moves what of a source would be deleted to what is kept.
+// spare moves what of a source would be deleted to what is kept, until something
+// is put right.
 func (o *Outcome) spare(source, why string) {
-	o.spareIf(func(d Decision) string {
+	o.spareIf(keptForNow, func(d Decision) string {
 		if d.Source == source {
 			return why
 		}
@@ -41,12 +61,12 @@ func (o *Outcome) spare(source, why string) {
 
 // spareIf moves what would be deleted and has a reason to stay to what is kept,
 // and returns how many that were.
-func (o *Outcome) spareIf(why func(Decision) string) int {
+func (o *Outcome) spareIf(by keeper, why func(Decision) string) int {
 	doomed := o.Delete
 	o.Delete = make([]Decision, 0, len(doomed))
 	for _, d := range doomed {
 		if reason := why(d); reason != "" {
-			o.Keep = append(o.Keep, d.kept(reason))
+			o.Keep = append(o.Keep, d.kept(by, reason))
 		} else {
 			o.Delete = append(o.Delete, d)
 		}
@@ -80,7 +100,7 @@ func (o Outcome) of(source string) Outcome {
 
 func (o Outcome) keepAll(why string) Outcome {
 	for _, d := range o.Delete {
-		o.Keep = append(o.Keep, d.kept(why))
+		o.Keep = append(o.Keep, d.kept(keptForNow, why))
 	}
 	o.Delete = nil
 	return o

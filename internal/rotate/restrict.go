@@ -30,12 +30,9 @@ func (o *Outcome) restrict(listed []repo.Listed, restrictions []Restriction, now
 		if len(o.Delete) == 0 {
 			return
 		}
-		kept := map[repo.Ref]bool{}
-		for _, d := range decideKeys(listed, r.Rules, now).Keep {
-			kept[refOf(d.Point)] = true
-		}
-		o.spareIf(func(d Decision) string {
-			if !kept[d.ref] {
+		kept := fatesUnder(listed, r.Rules, now)
+		o.spareIf(keptForNow, func(d Decision) string {
+			if !kept[d.ref].Kept {
 				return ""
 			}
 			o.restricted[restricted{d.Source, r}]++

@@ -2,7 +2,6 @@ package rotate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -13,15 +12,12 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
 )
 
-// ApprovalLife is for how long a code is good after the moment it was made at.
-const ApprovalLife = 7 * 24 * time.Hour
-
 // ReviewOptions of ReviewChange.
 type ReviewOptions struct {
 	Repo *repo.Repository
-	// Old is the policy's newest document, also of a retired revision; nil when
-	// there never was one: then nothing was deleted so far, and all that New does
-	// not keep is a loss. See LastDocument.
+	// Old is what the policy says so far, also when it was retired; nil when there
+	// never was one: then nothing was deleted so far, and all that New does not keep
+	// is a loss. See HeldAgainst.
 	Old *policy.Document
 	New policy.Document
 	// AsOf is the moment Frozen is about, which comes out the same whatever
@@ -40,8 +36,7 @@ type Review struct {
 	// something spares it; "" when that is nothing.
 	Code string
 
-	rules    ruleChange
-	timeline timeline
+	past *past
 }
 
 // ReviewChange reads the repository, without writing, and works out what the
@@ -57,9 +52,14 @@ func ReviewChange(ctx context.Context, opts ReviewOptions) (*Review, error) {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("what the change of policy %q does to the recovery points of %s is not known: %w", opts.New.Name, opts.Repo.URL(), err)
+		return nil, opts.unknown(err)
 	}
 	return review, nil
+}
+
+// unknown says what an error leaves in doubt.
+func (opts ReviewOptions) unknown(err error) error {
+	return fmt.Errorf("what the change of policy %q does to the recovery points of %s is not known: %w", opts.New.Name, opts.Repo.URL(), err)
 }
 
 func (opts ReviewOptions) review(ctx context.Context) (*Review, error) {
@@ -71,7 +71,7 @@ func (opts ReviewOptions) review(ctx context.Context) (*Review, error) {
 	if err != nil {
 		return nil, err
 	}
-	review := &Review{rules: rules}
+	review := &Review{past: past}
 	// Live first: what it reads of manifests serves Frozen too.
 	var lost impact.Set
 	if review.Live, lost, err = past.impact(ctx, opts.Now); err != nil {
@@ -83,36 +83,30 @@ func (opts ReviewOptions) review(ctx context.Context) (*Review, error) {
 			return nil, err
 		}
 	}
-	if review.timeline, err = past.timeline(ctx, opts.Now.Add(-ApprovalLife), opts.Now); err != nil {
-		return nil, err
-	}
 	review.Code = rules.code(lost)
 	return review, nil
 }
 
 // Approves reports whether the code names the loss as of any moment of the last
-// ApprovalLife, and the newest such moment. Backups, rotations and holds since
+// impact.ApprovalLife, and the newest such moment. Backups, rotations and holds since
 // then do not void a code; other rules, another repository, other points do.
-func (r *Review) Approves(code string) (asOf time.Time, ok bool) {
+//
+// It may have to read tombstones. Not for several goroutines at once.
+func (r *Review) Approves(ctx context.Context, code string) (asOf time.Time, ok bool, err error) {
 	n, _, err := impact.ParseCode(code)
 	if err != nil {
-		return time.Time{}, false
+		return time.Time{}, false, nil // no code approves nothing
 	}
-	return r.timeline.newest(func(lost impact.Set) bool { return lost.Len() == n && r.rules.code(lost) == code })
-}
-
-// LastDocument reads what a policy says, or said when it was retired: rules that
-// were in force protect their points until others are agreed upon. nil, without
-// an error, when the policy never was.
-func LastDocument(ctx context.Context, r *repo.Repository, name string) (*policy.Document, policy.Revision, error) {
-	rev, err := r.CurrentPolicy(ctx, name)
-	switch {
-	case errors.Is(err, repo.ErrNotFound):
-		return nil, policy.Revision{}, nil
-	case err != nil:
-		return nil, policy.Revision{}, err
+	opts, rules := r.past.opts, r.past.rules
+	if code == r.Code {
+		return opts.Now, true, nil
 	}
-	return &rev.Document, rev, nil
+	names := func(lost impact.Set) bool { return lost.Len() == n && rules.code(lost) == code }
+	asOf, ok, err = r.past.wasLost(ctx, opts.Now.Add(-impact.ApprovalLife), opts.Now, names)
+	if err != nil {
+		return time.Time{}, false, opts.unknown(err)
+	}
+	return asOf, ok, nil
 }
 
 // ruleChange is the rules of before and after, and whose they are.
@@ -144,6 +138,33 @@ func (opts ReviewOptions) rules() (ruleChange, error) {
 func (c ruleChange) code(lost impact.Set) string {
 	return impact.Code(c.repository, c.policy, c.before, c.after, lost)
 }
+
+// fates tells what becomes of each of the points, under the rules of before, where
+// none keep everything, and of after: by their keys alone.
+func (c ruleChange) fates(points []repo.Listed, at time.Time) func(repo.Ref) (before, after impact.Fate) {
+	after := fatesUnder(points, c.after, at)
+	if c.before == nil {
+		all := impact.Fate{Kept: true, Tier: c.after.UploadTier()}
+		return func(ref repo.Ref) (impact.Fate, impact.Fate) { return all, after[ref] }
+	}
+	before := fatesUnder(points, *c.before, at)
+	return func(ref repo.Ref) (impact.Fate, impact.Fate) { return before[ref], after[ref] }
+}
+
+// lost is what the rules alone lose of points.
+func (c ruleChange) lost(points []repo.Listed, at time.Time) impact.Set {
+	var lost impact.Set
+	fates := c.fates(points, at)
+	for i := range points {
+		if before, after := fates(points[i].Ref); isLost(before, after) {
+			lost.Add(impact.SetOf(points[i].String()))
+		}
+	}
+	return lost
+}
+
+// isLost: by the rules alone, the change loses a point of these fates.
+func isLost(before, after impact.Fate) bool { return before.Kept && !after.Kept }
 
 // usesWAL: the rule wal, which asks when base backups ended, is given before or
 // after.

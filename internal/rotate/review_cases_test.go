@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +54,7 @@ func TestAChangeThatLosesNothingHasNoCode(t *testing.T) {
 		if r.Code != "" || r.Live.Loses() || r.Frozen.Loses() || r.Live.Points != 0 {
 			t.Errorf("%s: %q, %+v", what, r.Code, r.Live)
 		}
-		if _, ok := r.Approves(""); ok {
+		if _, ok := approves(t, r, ""); ok {
 			t.Errorf("%s: no code is taken for a code", what)
 		}
 	}
@@ -70,7 +71,7 @@ func TestWithoutAPolicyBeforeEverythingThatGoesIsALoss(t *testing.T) {
 	if r.Live.Points != 6 || r.Live.Groups[0].Before != 10 || r.Code == "" {
 		t.Errorf("%q, %+v", r.Code, r.Live)
 	}
-	if !r.Live.Groups[0].OldestBefore.Equal(now.AddDate(0, 0, -9).Add(-10*time.Hour)) || r.Live.Lost[5] != refs[9].String() {
+	if !r.Live.Groups[0].OldestBefore.Equal(now.AddDate(0, 0, -9).Add(-10*time.Hour)) || r.Live.Lost[0] != refs[9].String() {
 		t.Errorf("%+v", r.Live)
 	}
 }
@@ -119,11 +120,11 @@ func TestCodesOfOtherLossesAreRefused(t *testing.T) {
 		"malformed":             "EXPIRE-5",
 		"empty":                 "",
 	} {
-		if _, ok := r.Approves(code); ok || code == r.Code {
+		if _, ok := approves(t, r, code); ok || code == r.Code {
 			t.Errorf("%s: %q is accepted", what, code)
 		}
 	}
-	if at, ok := r.Approves(r.Code); !ok || !at.Equal(now) {
+	if at, ok := approves(t, r, r.Code); !ok || !at.Equal(now) {
 		t.Errorf("its own code: %v %v", at, ok)
 	}
 }
@@ -135,7 +136,7 @@ func TestACodeIsVoidAfterSevenDaysUnlessItStillNamesTheLoss(t *testing.T) {
 	old := dailyDoc(9)
 	code := f.review(&old, dailyDoc(4), now, now).Code
 	later := now.AddDate(0, 0, 30)
-	if at, ok := f.review(&old, dailyDoc(4), now, later).Approves(code); !ok || !at.Equal(later) {
+	if at, ok := approves(t, f.review(&old, dailyDoc(4), now, later), code); !ok || !at.Equal(later) {
 		t.Errorf("the same loss a month later: %v %v", at, ok)
 	}
 	tomorrow := now.Add(14 * time.Hour)
@@ -143,7 +144,7 @@ func TestACodeIsVoidAfterSevenDaysUnlessItStillNamesTheLoss(t *testing.T) {
 	f.at(tomorrow)
 	for days, want := range map[int]bool{1: true, 7: true, 8: false, 30: false} {
 		when := now.AddDate(0, 0, days)
-		if _, ok := f.review(&old, dailyDoc(4), now, when).Approves(code); ok != want {
+		if _, ok := approves(t, f.review(&old, dailyDoc(4), now, when), code); ok != want {
 			t.Errorf("after %d days with a backup on the first: accepted is %v", days, ok)
 		}
 	}
@@ -236,6 +237,24 @@ func TestWhatARotationSparesIsNoLossAndIsTold(t *testing.T) {
 	}
 }
 
+// Its own rotation would keep them, so the change of this policy loses them not.
+func TestInAReviewAnotherPolicySparesWhatItsUnapprovedRevisionMustKeep(t *testing.T) {
+	t.Parallel()
+	f := reviewed(t)
+	f.nightly("a", "dev", 6)
+	f.revise("dev", daily(30), good())
+	f.at(now.Add(-2 * time.Hour))
+	f.revise("dev", daily(1), policy.Envelope{At: now.Add(-time.Hour)})
+	f.at(now.Add(-time.Hour))
+	old := dailyDoc(30)
+	r := f.review(&old, dailyDoc(2), now, now.Add(time.Hour))
+	for what, i := range map[string]impact.Impact{"live": r.Live, "frozen": r.Frozen} {
+		if i.Spared != 4 || i.Points != 0 || !strings.Contains(strings.Join(i.Sentences, "\n"), "revision 2 of policy dev was never approved") {
+			t.Errorf("%s: %d lost, %d spared:\n%s", what, i.Points, i.Spared, strings.Join(i.Sentences, "\n"))
+		}
+	}
+}
+
 func TestAReviewThatIsCutShortIsAnError(t *testing.T) {
 	t.Parallel()
 	f := reviewed(t)
@@ -307,7 +326,91 @@ func TestAShorterWindowOfPointInTimeRecoveryLosesTheBaseBackupOfTheLongerOne(t *
 	if len(want) != 1 || want[0] != refs[4].String() || r.Live.Points != 1 || r.Live.Lost[0] != want[0] || r.Code != f.codeOf(&old, next, want) {
 		t.Errorf("lost are %v, %q; rotations say %v", r.Live.Lost, r.Code, want)
 	}
-	if _, ok := r.Approves(r.Code); !ok {
+	if _, ok := approves(t, r, r.Code); !ok {
 		t.Error("its own code is refused")
 	}
+	// Its tombstone says when it ended.
+	if gone := f.rotated(next, now.Add(time.Hour)); !slices.Contains(gone, want[0]) {
+		t.Fatalf("a rotation deleted %v", gone)
+	}
+	later := f.review(&old, next, now, now.Add(2*time.Hour))
+	if diff := cmp.Diff(r.Frozen, later.Frozen); diff != "" {
+		t.Errorf("after the rotation (-before +after):\n%s", diff)
+	}
+	if _, ok := approves(t, later, r.Code); !ok || later.Code != "" {
+		t.Errorf("after the rotation its code is accepted: %v; now it is %q", ok, later.Code)
+	}
+}
+
+// A code is asked for while a backup runs, whose point a rotation deletes later: that
+// point is not part of the loss then nor now.
+func TestAPointThatWasJustBeingMadeCountsForNothingWhenItIsGone(t *testing.T) {
+	t.Parallel()
+	f := reviewed(t)
+	refs := f.nightly("a", "prod", 10)
+	old, next := doc(retention.Keep{KeepLast: 8}), doc(retention.Keep{KeepLast: 4})
+	f.started("a", now.Add(-30*time.Second), "prod") // and 30 seconds to go
+	hold := func(when time.Time, do func(context.Context, repo.Ref, repo.Mark) error) {
+		if err := do(t.Context(), refs[5], repo.Mark{At: when}); err != nil {
+			t.Fatal(err)
+		}
+		f.at(when)
+	}
+	hold(now.Add(-10*time.Second), f.Hold) // a loss there is only for half a minute
+	first := f.review(&old, next, now, now)
+	if first.Live.Points != 4 {
+		t.Fatalf("%+v", first.Live)
+	}
+	hold(now.Add(20*time.Second), f.Release)
+	when := now
+	for range 8 {
+		when = when.Add(time.Hour)
+		f.started("a", when, "prod")
+	}
+	if gone := f.rotated(old, when.Add(time.Hour)); len(gone) != 11 {
+		t.Fatalf("a rotation deleted %v", gone)
+	}
+	later := f.review(&old, next, now, when.Add(2*time.Hour))
+	if diff := cmp.Diff(first.Frozen, later.Frozen); diff != "" {
+		t.Errorf("after the rotation (-before +after):\n%s", diff)
+	}
+	// Without what was read for Frozen, too.
+	for _, asOf := range []time.Time{now, when.Add(2 * time.Hour)} {
+		r := f.review(&old, next, asOf, when.Add(2*time.Hour))
+		if at, ok := approves(t, r, first.Code); !ok || at.Before(now.Add(-10*time.Second)) || !at.Before(now.Add(30*time.Second)) {
+			t.Errorf("shown as of %s, its code is accepted: %v, as of %s", asOf, ok, at)
+		}
+	}
+}
+
+func TestOnlyWhatAnotherPolicyKeepsStaysForGood(t *testing.T) {
+	t.Parallel()
+	old, next := dailyDoc(30), dailyDoc(1)
+	t.Run("and what it builds on", func(t *testing.T) {
+		t.Parallel()
+		f := reviewed(t)
+		full := f.made("a", 9, "prod", 1, "")
+		f.made("a", 8, "dev", 1, full.ID)
+		f.made("a", 1, "prod", 1, "")
+		f.revise("dev", daily(30), policy.Envelope{At: now.Add(-time.Hour)})
+		f.at(now.Add(-time.Hour))
+		if r := f.review(&old, next, now, now); r.Live.Points != 0 || r.Live.Spared != 2 || r.Live.Waiting != 0 || r.Live.Loses() {
+			t.Errorf("%+v", r.Live)
+		}
+	})
+	// The same words, "parent of", and it goes when the manifest is put right.
+	t.Run("and not what a damaged point builds on", func(t *testing.T) {
+		t.Parallel()
+		f := reviewed(t)
+		full := f.made("a", 9, "prod", 1, "")
+		child := f.made("a", 8, "prod", 1, full.ID)
+		f.made("a", 1, "prod", 1, "")
+		if err := os.WriteFile(filepath.Join(f.dir, filepath.FromSlash(child.ManifestKey())), []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f.at(now.Add(-time.Hour))
+		if r := f.review(&old, next, now, now); r.Live.Points != 0 || r.Live.Spared != 2 || r.Live.Waiting != 2 || !r.Live.Loses() {
+			t.Errorf("%+v", r.Live)
+		}
+	})
 }

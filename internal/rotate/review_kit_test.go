@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -111,7 +112,7 @@ func (f *fixture) under(d policy.Document, when time.Time) Options {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return Options{Repo: f.Repository, Rules: rules, Now: when, Policy: d.Name, PolicyRevision: 1, By: "me@here", Self: repo.Self(), LeaseTTL: time.Second}
+	return Options{Repo: f.Repository, Rules: rules, Now: when, Policy: d.Name, By: "me@here", Self: repo.Self(), LeaseTTL: time.Second}
 }
 
 func refsOf(list []Decision) []string {
@@ -159,6 +160,19 @@ func (f *fixture) codeOf(old *policy.Document, next policy.Document, refs []stri
 		set.Add(impact.SetOf(ref))
 	}
 	return rules.code(set)
+}
+
+// approves asks a review for a code; t is a test's or a check's.
+func approves(t interface {
+	Helper()
+	Fatal(args ...any)
+}, r *Review, code string) (time.Time, bool) {
+	t.Helper()
+	at, ok, err := r.Approves(context.Background(), code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at, ok
 }
 
 // anyPolicy draws rules, sometimes with a ceiling and a time zone.

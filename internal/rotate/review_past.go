@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/impact"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/parallel"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
 )
@@ -18,7 +18,6 @@ import (
 type past struct {
 	opts    ReviewOptions
 	rules   ruleChange
-	repo    *repo.Repository // over the listing that was kept
 	history *repo.History
 	sizes   map[string]int64 // stored bytes by Ref.String, of data that is there
 
@@ -30,50 +29,40 @@ type past struct {
 
 func readPast(ctx context.Context, opts ReviewOptions, rules ruleChange) (*past, error) {
 	p := &past{opts: opts, rules: rules, manifests: map[string]repo.Listed{}, stones: map[string]repo.Tombstone{}, gone: map[string]bool{}}
-	store, kept := keepListings(opts.Repo.Store())
-	var err error
-	if p.repo, err = repo.Open(ctx, store, repo.OpenOptions{}); err != nil { // without a key: for listings
-		return nil, err
+	reads := []func(context.Context) error{
+		func(ctx context.Context) (err error) {
+			p.history, err = opts.Repo.History(ctx, repo.Filter{})
+			return err
+		},
+		func(ctx context.Context) (err error) { p.sizes, err = opts.Repo.Sizes(ctx, repo.Filter{}); return err },
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var wg sync.WaitGroup
-	read := func(what func() error) {
-		wg.Go(func() {
-			if err := what(); err != nil {
-				stop(err)
-			}
-		})
-	}
-	read(func() (err error) { p.history, err = p.repo.History(ctx, repo.Filter{}); return err })
-	read(func() (err error) { p.sizes, err = opts.Repo.Sizes(ctx, repo.Filter{}); return err })
-	wg.Wait()
-	kept.complete()
-	return p, context.Cause(ctx)
+	return p, parallel.Each(ctx, len(reads), len(reads), func(ctx context.Context, i int) error { return reads[i](ctx) })
 }
 
 // at gives the points that were there at a moment, with what was read of them.
 func (p *past) at(t time.Time) []repo.Listed { return p.complete(p.history.At(t), t) }
 
 // complete adds to points of a history what it does not know: that one went while
-// the review was reading, what a deleted one was built on and, for the rule wal,
-// when a base backup ended. Nothing else that was read goes in here: what the rules
-// say of a moment must not depend on what was looked at.
+// the review was reading; of a deleted one, what it was built on and that it was not
+// committed yet; and, for the rule wal, when a base backup ended. Nothing else that
+// was read goes in here: what the rules say of a moment must not depend on what was
+// looked at.
 func (p *past) complete(listed []repo.Listed, t time.Time) []repo.Listed {
 	there := listed[:0]
 	for _, l := range listed {
 		if p.gone[l.Key] {
 			l.Deleted = p.opts.Now
 		}
+		stone := p.stones[l.Key]
 		switch {
 		case l.Deleted.IsZero():
 			if read, ok := p.manifests[l.Key]; ok && p.rules.usesWAL() && l.Kind == retention.KindPhysical {
-				l.Manifest, l.Problem = read.Manifest, read.Problem
+				l.Manifest, l.End, l.Problem = read.Manifest, read.End, read.Problem
 			}
-		case !l.Deleted.After(t):
+		case !l.Deleted.After(t), stone.Committed.After(t):
 			continue
-		case l.Parent == "":
-			l.Parent = p.stones[l.Key].Parent
+		default:
+			l.End, l.Parent = stone.End, cmp.Or(l.Parent, stone.Parent)
 		}
 		there = append(there, l)
 	}
@@ -123,42 +112,24 @@ type verdict struct {
 
 func (p *past) judge(listed []repo.Listed, at time.Time) verdict {
 	v := verdict{listed: listed, points: make([]impact.Point, len(listed)), losing: map[string]bool{}}
-	before := map[repo.Ref]impact.Fate{}
-	after := fates(listed, p.rules.after, at)
-	if p.rules.before != nil {
-		before = fates(listed, *p.rules.before, at)
-	}
+	fates := p.rules.fates(listed, at)
 	for i := range listed {
 		l := &listed[i]
 		if l.Start.IsZero() {
 			continue // a stranger's file
 		}
-		fate := impact.Fate{Kept: true, Tier: p.rules.after.UploadTier()}
-		if p.rules.before != nil {
-			fate = before[l.Ref]
-		}
+		before, after := fates(l.Ref)
 		v.points[i] = impact.Point{
 			Source: l.Source, Kind: l.Kind, ID: l.ID, Start: l.Start, Bytes: p.bytes(l),
 			Restorable: l.Verified() && !l.Start.After(at.Add(retention.FutureSkew)),
-			Before:     fate, After: after[l.Ref],
+			Before:     before, After: after,
 		}
-		if fate.Kept && !after[l.Ref].Kept {
+		if isLost(before, after) {
 			v.lost.Add(impact.SetOf(l.String()))
 			v.losing[l.Source] = true
 		}
 	}
 	return v
-}
-
-func fates(listed []repo.Listed, rules retention.Rules, at time.Time) map[repo.Ref]impact.Fate {
-	kept := make(map[repo.Ref]impact.Fate, len(listed))
-	// What no rule decides about stays in the tier it has. That is not asked here:
-	// the marks that say so go when the point goes.
-	undecided := rules.UploadTier()
-	for _, d := range decideKeys(listed, rules, at).Keep {
-		kept[refOf(d.Point)] = impact.Fate{Kept: true, By: d.By, Tier: cmp.Or(d.Tier, undecided)}
-	}
-	return kept
 }
 
 // bytes of a point, 0 where they are not known.
@@ -169,8 +140,11 @@ func (p *past) bytes(l *repo.Listed) int64 {
 	return p.sizes[l.String()]
 }
 
+// stoneReaders is how many tombstones are read at once.
+const stoneReaders = 32
+
 // readStones reads the tombstones of points that were deleted since: they alone
-// tell their size and what they were built on.
+// tell their size, what they were built on and when they were committed.
 func (p *past) readStones(ctx context.Context, points []repo.Listed) error {
 	var wanted []repo.Listed
 	for _, l := range points {
@@ -179,30 +153,14 @@ func (p *past) readStones(ctx context.Context, points []repo.Listed) error {
 		}
 	}
 	stones := make([]repo.Tombstone, len(wanted))
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var wg sync.WaitGroup
-	next := make(chan int)
-	for range min(16, len(wanted)) {
-		wg.Go(func() {
-			for i := range next {
-				stone, err := p.opts.Repo.Tombstone(ctx, wanted[i].Ref)
-				if err != nil && !errors.Is(err, repo.ErrDamaged) && !errors.Is(err, repo.ErrNotFound) {
-					stop(err)
-				}
-				stones[i] = stone
-			}
-		})
-	}
-	for i := range wanted {
-		if ctx.Err() != nil {
-			break
+	err := parallel.Each(ctx, stoneReaders, len(wanted), func(ctx context.Context, i int) (err error) {
+		stones[i], err = p.opts.Repo.Tombstone(ctx, wanted[i].Ref)
+		if errors.Is(err, repo.ErrDamaged) || errors.Is(err, repo.ErrNotFound) {
+			err = nil
 		}
-		next <- i
-	}
-	close(next)
-	wg.Wait()
-	if err := context.Cause(ctx); err != nil {
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	for i, l := range wanted {

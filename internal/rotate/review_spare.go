@@ -3,7 +3,6 @@ package rotate
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
@@ -22,7 +21,7 @@ func (p *past) spare(ctx context.Context, v *verdict, at time.Time) (vanished bo
 			continue
 		}
 		if read, ok := p.manifests[l.Key]; ok && l.Deleted.IsZero() {
-			l.Manifest, l.Problem = read.Manifest, read.Problem
+			l.Manifest, l.End, l.Problem = read.Manifest, read.End, read.Problem
 		}
 		listed = append(listed, l)
 	}
@@ -40,15 +39,16 @@ func (p *past) spare(ctx context.Context, v *verdict, at time.Time) (vanished bo
 	if err != nil {
 		return false, err
 	}
-	why := map[repo.Ref]string{}
-	for _, d := range out.Keep {
-		why[d.ref] = d.Reasons[0]
+	kept := make(map[repo.Ref]*Decision, len(out.Keep))
+	for i := range out.Keep {
+		kept[out.Keep[i].ref] = &out.Keep[i]
 	}
 	for i := range v.points {
 		point := &v.points[i]
-		if point.Before.Kept && !point.After.Kept {
-			point.Spared = why[v.listed[i].Ref]
-			point.Protected = forGood(point.Spared)
+		if d := kept[v.listed[i].Ref]; d != nil && isLost(point.Before, point.After) {
+			// What the rules themselves keep here they keep because of what a manifest
+			// says, or fails to say.
+			point.Spared, point.Protected = d.Reasons[0], d.keeper == keptByOther
 		}
 	}
 	return false, nil
@@ -63,12 +63,6 @@ func (p *past) madeUnder(listed []repo.Listed) map[string]string {
 		}
 	}
 	return policies
-}
-
-// forGood tells the reason that lasts from those that end when a manifest or data
-// is put right; see spareOthers.
-func forGood(why string) bool {
-	return strings.HasSuffix(why, keepsIt) || strings.HasPrefix(why, "parent of ")
 }
 
 // readManifests reads the manifests of the points that want says. vanished tells

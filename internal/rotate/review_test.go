@@ -8,6 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/impact"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
@@ -37,7 +38,7 @@ func TestTheReviewedLossIsWhatTheRotationDeletesBecauseOfTheChange(t *testing.T)
 			t.Fatalf("the code is %q, that of what was deleted %q (%v)", r.Code, code, want)
 		}
 		if r.Code != "" {
-			if at, ok := r.Approves(r.Code); !ok || !at.Equal(now) {
+			if at, ok := approves(t, r, r.Code); !ok || !at.Equal(now) {
 				t.Fatalf("its own code is not accepted as of now: %v %v", at, ok)
 			}
 		}
@@ -86,14 +87,14 @@ func TestACodeStaysGoodForSevenDaysWhateverHappensToTheRepository(t *testing.T) 
 		applied := asked.Add(time.Duration(rapid.IntRange(0, 7*24*3600).Draw(t, "applied")) * time.Second)
 		live(t, f, old, &refs, asked, applied)
 		r := f.review(&old, next, asked, applied)
-		at, ok := r.Approves(code)
+		at, ok := approves(t, r, code)
 		if code == "" {
 			if ok {
 				t.Fatal("no code is a code")
 			}
 			return
 		}
-		if !ok || at.After(applied) || at.Before(applied.Add(-ApprovalLife)) {
+		if !ok || at.After(applied) || at.Before(applied.Add(-impact.ApprovalLife)) {
 			t.Fatalf("%s of %s is not accepted at %s (%v, %v); now it is %q", code, asked, applied, ok, at, r.Code)
 		}
 		if f.review(&old, next, at, at).Code != code {
@@ -101,7 +102,7 @@ func TestACodeStaysGoodForSevenDaysWhateverHappensToTheRepository(t *testing.T) 
 		}
 		others := next
 		others.Retention.KeepLast += 7
-		if _, ok := f.review(&old, others, asked, applied).Approves(code); ok {
+		if _, ok := approves(t, f.review(&old, others, asked, applied), code); ok {
 			t.Fatal("it is accepted for other rules")
 		}
 	})

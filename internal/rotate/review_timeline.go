@@ -4,12 +4,11 @@ import (
 	"context"
 	"runtime"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/impact"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/parallel"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
 )
 
 // timeline is how the loss changed between two moments. Each source and kind is a
@@ -18,11 +17,8 @@ import (
 type timeline struct {
 	past     *past
 	from, to time.Time
-	lanes    []lane
+	lanes    []*repo.History
 }
-
-// lane is one source and kind.
-type lane struct{ history *repo.History }
 
 // step is what a lane loses from a moment on.
 type step struct {
@@ -31,50 +27,47 @@ type step struct {
 	lost impact.Set
 }
 
-// timeline follows every source and kind from one moment to another. The past is
-// not asked for whole moments any more after it.
-func (p *past) timeline(ctx context.Context, from, to time.Time) (timeline, error) {
-	t := timeline{past: p, from: from, to: to}
-	type name struct{ source, kind string }
-	names, chained := map[name]bool{}, map[name]bool{}
-	for _, at := range []time.Time{from, to} {
-		for _, l := range p.history.At(at) {
-			n := name{l.Source, l.Kind}
-			names[n] = true
-			chained[n] = chained[n] || l.Parent != "" || l.Kind == retention.KindPhysical
+// wasLost finds the newest moment as of which the loss was one that matches.
+//
+// What no key says of deleted points stands in their tombstones, and a week may have
+// left a great many. So the moment is first looked for by the keys, which differ
+// little: there a point begins to count at its start, and nobody knows what it was
+// built on. That moment is then looked at with the tombstones it takes. All others
+// are only read where that does not bear out.
+func (p *past) wasLost(ctx context.Context, from, to time.Time, matches func(impact.Set) bool) (found time.Time, ok bool, err error) {
+	t := timeline{past: p, from: from, to: to, lanes: p.history.Lanes()}
+	if found, ok, err = t.newest(ctx, matches); err != nil {
+		return found, false, err
+	}
+	if ok {
+		lost, err := p.lost(ctx, found)
+		if err != nil || matches(lost) {
+			return found, err == nil, err
 		}
 	}
-	for _, m := range p.history.Moments(from, to) {
-		names[name{m.Source, m.Kind}] = true
+	if err := p.readStones(ctx, p.history.DeletedAfter(from)); err != nil {
+		return found, false, err
 	}
-	p.history = nil
-	for n := range names {
-		if n.source == "" || n.kind == "" {
-			continue // strangers' files: no rule is about them
-		}
-		history, err := p.repo.History(ctx, repo.Filter{Source: n.source, Kind: n.kind})
-		if err != nil {
-			return t, err
-		}
-		l := lane{history}
-		if chained[n] { // what a deleted incremental was built on stands in its tombstone
-			for _, at := range l.moments(from, to) {
-				if err := p.readStones(ctx, history.At(at)); err != nil {
-					return t, err
-				}
-			}
-		}
-		t.lanes = append(t.lanes, l)
+	return t.newest(ctx, matches)
+}
+
+// lost is what the rules alone lose as of a moment.
+func (p *past) lost(ctx context.Context, at time.Time) (impact.Set, error) {
+	if err := p.prepare(ctx, at); err != nil {
+		return impact.Set{}, err
 	}
-	return t, nil
+	return p.rules.lost(p.at(at), at), nil
 }
 
 // newest finds the newest moment as of which the loss of all lanes together is
 // one that matches.
-func (t *timeline) newest(matches func(impact.Set) bool) (found time.Time, ok bool) {
+func (t *timeline) newest(ctx context.Context, matches func(impact.Set) bool) (found time.Time, ok bool, err error) {
+	steps, err := t.steps(ctx)
+	if err != nil {
+		return found, false, err
+	}
 	current := make([]impact.Set, len(t.lanes))
 	var total impact.Set
-	steps := t.steps()
 	for i := 0; i < len(steps); {
 		at := steps[i].at
 		for ; i < len(steps) && steps[i].at.Equal(at); i++ {
@@ -83,98 +76,75 @@ func (t *timeline) newest(matches func(impact.Set) bool) (found time.Time, ok bo
 			total.Add(s.lost)
 			current[s.lane] = s.lost
 		}
-		if matches(total) {
-			found, ok = at, true
-			if i == len(steps) {
-				found = t.to // it still is
-			}
+		if !matches(total) {
+			continue
+		}
+		found, ok = t.to, true
+		if i < len(steps) {
+			found = steps[i].at.Add(-1) // until then it was
 		}
 	}
-	return found, ok
+	return found, ok, nil
 }
 
 // steps are the losses of all lanes, in the order of time, where they change.
-func (t *timeline) steps() []step {
+func (t *timeline) steps(ctx context.Context) ([]step, error) {
 	all := make([][]step, len(t.lanes))
-	var wg sync.WaitGroup
-	next := make(chan int)
-	for range min(runtime.GOMAXPROCS(0), len(t.lanes)) {
-		wg.Go(func() {
-			for i := range next {
-				all[i] = t.laneSteps(i)
-			}
-		})
+	err := parallel.Each(ctx, runtime.GOMAXPROCS(0), len(t.lanes), func(ctx context.Context, i int) (err error) {
+		all[i], err = t.laneSteps(ctx, i)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	for i := range t.lanes {
-		next <- i
-	}
-	close(next)
-	wg.Wait()
 	steps := slices.Concat(all...)
 	slices.SortStableFunc(steps, func(a, b step) int { return a.at.Compare(b.at) })
-	return steps
+	return steps, nil
 }
 
 // laneSteps decides about one lane at each of its events, and wherever time alone
 // makes the rules see one of its points in another light.
-func (t *timeline) laneSteps(number int) []step {
-	l := t.lanes[number]
-	ahead := l.moments(t.from, t.to)
+func (t *timeline) laneSteps(ctx context.Context, number int) ([]step, error) {
+	lane := t.lanes[number]
+	ahead := t.moments(lane)
 	known := map[string]bool{}
 	var steps []step
 	for len(ahead) > 0 {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		at := ahead[0]
 		ahead = ahead[1:]
-		points := t.past.complete(l.history.At(at), at)
+		points := lane.At(at)
 		for i := range points {
-			if !known[points[i].Key] {
-				known[points[i].Key] = true
-				ahead = append(ahead, turns(points[i].Start, t.past.rules, at, t.to)...)
+			l := &points[i]
+			if known[l.Key] {
+				continue
+			}
+			known[l.Key] = true
+			ahead = append(ahead, turns(l.Start, t.past.rules, at, t.to)...)
+			if committed := t.past.stones[l.Key].Committed; committed.After(at) && !committed.After(t.to) {
+				ahead = append(ahead, committed)
 			}
 		}
 		slices.SortFunc(ahead, time.Time.Compare)
 		ahead = slices.CompactFunc(ahead, time.Time.Equal)
-		lost := t.past.rules.lost(points, at)
+		lost := t.past.rules.lost(t.past.complete(points, at), at)
 		if len(steps) == 0 || steps[len(steps)-1].lost != lost {
 			steps = append(steps, step{at, number, lost})
 		}
 	}
-	return steps
+	return steps, nil
 }
 
-// moments are both ends of the timeline and what happened in the lane between.
-func (l lane) moments(from, to time.Time) []time.Time {
-	all := []time.Time{from}
-	for _, m := range l.history.Moments(from, to) {
+// moments are both ends of the timeline and what happened in a lane between.
+func (t *timeline) moments(lane *repo.History) []time.Time {
+	all := []time.Time{t.from}
+	for _, m := range lane.Moments(t.from, t.to) {
 		all = append(all, m.At)
 	}
-	if last := all[len(all)-1]; last.Before(to) {
-		all = append(all, to)
+	if last := all[len(all)-1]; last.Before(t.to) {
+		all = append(all, t.to)
 	}
 	return all
-}
-
-// lost is what the rules alone lose of points, by their keys.
-func (c ruleChange) lost(points []repo.Listed, at time.Time) impact.Set {
-	var lost impact.Set
-	before := c.keeps(c.before, points, at)
-	after := c.keeps(&c.after, points, at)
-	for i := range points {
-		if ref := points[i].Ref; before(ref) && !after(ref) {
-			lost.Add(impact.SetOf(ref.String()))
-		}
-	}
-	return lost
-}
-
-// keeps tells what rules keep; none keep everything.
-func (c ruleChange) keeps(rules *retention.Rules, points []repo.Listed, at time.Time) func(repo.Ref) bool {
-	if rules == nil {
-		return func(repo.Ref) bool { return true }
-	}
-	kept := make(map[repo.Ref]bool, len(points))
-	for _, d := range decideKeys(points, *rules, at).Keep {
-		kept[refOf(d.Point)] = true
-	}
-	return func(ref repo.Ref) bool { return kept[ref] }
 }

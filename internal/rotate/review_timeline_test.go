@@ -1,6 +1,7 @@
 package rotate
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,12 +31,12 @@ func newListings(t testing.TB, root string) *listings {
 	return &listings{r, root, t}
 }
 
-func (f *listings) put(key string, when time.Time) {
+func (f *listings) put(key, content string, when time.Time) {
 	path := filepath.Join(f.dir, filepath.FromSlash(key))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		f.t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		f.t.Fatal(err)
 	}
 	if err := os.Chtimes(path, when, when); err != nil {
@@ -47,15 +48,19 @@ func (f *listings) put(key string, when time.Time) {
 func (f *listings) point(source string, start, committed, deleted time.Time) repo.Ref {
 	ref := repo.Ref{Source: source, Kind: "logical", ID: repo.NewID(start)}
 	if deleted.IsZero() {
-		f.put(ref.ManifestKey(), committed)
+		f.put(ref.ManifestKey(), "{}", committed)
 	} else {
-		f.put(fmt.Sprintf("tombstones/%s/%s/%s.json", ref.Source, ref.Kind, ref.ID), deleted)
+		stone, err := json.Marshal(repo.Tombstone{ID: ref.ID, Source: ref.Source, Kind: ref.Kind, Committed: committed})
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.put(fmt.Sprintf("tombstones/%s/%s/%s.json", ref.Source, ref.Kind, ref.ID), string(stone), deleted)
 	}
 	return ref
 }
 
 func (f *listings) mark(ref repo.Ref, family string, number int, state string, when time.Time) {
-	f.put(fmt.Sprintf("%s/%s/%s/%s/%06d-%s.json", family, ref.Source, ref.Kind, ref.ID, number, state), when)
+	f.put(fmt.Sprintf("%s/%s/%s/%s/%06d-%s.json", family, ref.Source, ref.Kind, ref.ID, number, state), "{}", when)
 }
 
 func (f *listings) past(old *policy.Document, next policy.Document, when time.Time) *past {
@@ -106,7 +111,8 @@ func TestTheTimelineSaysOfEachMomentWhatALookAtItSays(t *testing.T) {
 			if rapid.Bool().Draw(t, "goes") {
 				deleted = second("deleted")
 			}
-			ref := f.point(source, start, start.Add(time.Hour), deleted)
+			took := time.Duration(rapid.IntRange(1, 30).Draw(t, "took")) * time.Hour
+			ref := f.point(source, start, start.Add(took), deleted)
 			for _, family := range []string{"holds", "condemned"} {
 				keeps := map[string]string{"holds": "held", "condemned": "condemned"}[family]
 				ends := map[string]string{"holds": "released", "condemned": "cleared"}[family]
@@ -126,21 +132,25 @@ func TestTheTimelineSaysOfEachMomentWhatALookAtItSays(t *testing.T) {
 			next.Storage.ExpireAfter = duration.MustParse(rapid.SampledFrom([]string{"1mo", "1mo5d"}).Draw(t, "ceiling"))
 		}
 		p := f.past(&old, next, now)
-		whole := *p
-		line, err := p.timeline(f.t.Context(), now.Add(-ApprovalLife), now)
+		line := timeline{past: p, from: now.Add(-impact.ApprovalLife), to: now, lanes: p.history.Lanes()}
+		if rapid.Bool().Draw(t, "with tombstones") {
+			if err := p.readStones(f.t.Context(), p.history.DeletedAfter(line.from)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		steps, err := line.steps(f.t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		steps := line.steps()
 		for range 50 {
-			at := now.Add(-time.Duration(rapid.Int64Range(0, int64(ApprovalLife)).Draw(t, "looked at")))
+			at := now.Add(-time.Duration(rapid.Int64Range(0, int64(impact.ApprovalLife)).Draw(t, "looked at")))
 			if rapid.Bool().Draw(t, "on the hour") {
 				at = at.Truncate(time.Hour)
 			}
 			if at.Before(line.from) {
 				continue
 			}
-			if got, want := lostAt(steps, at), p.judge(whole.at(at), at).lost; got != want {
+			if got, want := lostAt(steps, at), p.judge(p.at(at), at).lost; got != want {
 				t.Fatalf("as of %s the timeline has %d points lost, a look at it %d", at, got.Len(), want.Len())
 			}
 		}
@@ -188,15 +198,9 @@ func BenchmarkApproves(b *testing.B) {
 	p := f.past(&old, next, now)
 	half := now.Add(-84 * time.Hour)
 	code := p.rules.code(p.judge(p.at(half), half).lost)
-	events := len(p.history.Moments(now.Add(-ApprovalLife), now))
-	whole := p.history
+	events := len(p.history.Moments(now.Add(-impact.ApprovalLife), now))
 	for b.Loop() {
-		p.history = whole
-		line, err := p.timeline(b.Context(), now.Add(-ApprovalLife), now)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, ok := (&Review{rules: p.rules, timeline: line}).Approves(code); !ok {
+		if _, ok := approves(b, &Review{past: p}, code); !ok {
 			b.Fatal("it is not found")
 		}
 	}

@@ -57,11 +57,29 @@ type Decision struct {
 	Kind    string    `json:"kind"`
 	Start   time.Time `json:"start"`
 	Bytes   int64     `json:"bytes"` // stored bytes, 0 when they are not known
+	// Tier is the one that the rules make of a point they keep; of any other point it
+	// is the one that its tier mark names. "" for none.
+	Tier string `json:"-"`
+	// Restorable: one could go back to it, as far as was looked at. Points found bad,
+	// unreadable or dated in the future are not.
+	Restorable bool `json:"-"`
 
-	ref  repo.Ref
-	tier string // see retention.Decision
-	made string // the policy it was made under, "" for none, as its manifest says
+	ref    repo.Ref
+	tier   string // by the rules, see retention.Decision
+	keeper keeper // of a point that stays
+	// As the listing and the manifest say; zero where that was not read.
+	made           string // the policy it was made under, "" for none
+	committed, end time.Time
 }
+
+// keeper is what keeps a point.
+type keeper uint8
+
+const (
+	keptByRules keeper = iota
+	keptForNow         // until something is put right: a manifest, data, a revision nobody approved
+	keptByOther        // another policy keeps it, or what is built on it
+)
 
 // Outcome is what Plan would do and what Run did: after Run, Delete holds the
 // points that were deleted and Keep those that are still there.
@@ -84,7 +102,9 @@ func Plan(ctx context.Context, opts Options) (Outcome, error) {
 		return Outcome{}, err
 	}
 	out, _, err := opts.decide(ctx, opts.Filter)
-	opts.addSizes(ctx, &out)
+	if err == nil {
+		opts.addSizes(ctx, &out)
+	}
 	return out.told(), err
 }
 
@@ -96,7 +116,8 @@ func (opts *Options) defaults() {
 
 // Run deletes what the rules do not keep, each source under its lease. What it
 // does can be stopped anywhere and is finished by the next Run or backup. The
-// outcome is valid with an error too: other sources go on after one failed.
+// outcome is valid with an error too: other sources go on after one failed, but not
+// after the policy was changed (repo.ErrPolicyChanged).
 // ErrLocked when another run held a source and nothing worse happened.
 func Run(ctx context.Context, opts Options) (Outcome, error) {
 	opts.defaults()
@@ -114,7 +135,12 @@ func Run(ctx context.Context, opts Options) (Outcome, error) {
 	}
 	out := opts.newOutcome()
 	var locked, failed []error
+	changed := false
 	for _, source := range plan.sources() {
+		if changed {
+			out.add(plan.of(source).keepAll(policyChanged))
+			continue
+		}
 		part, err := opts.runSource(ctx, source, plan.of(source))
 		out.add(part)
 		switch {
@@ -122,6 +148,7 @@ func Run(ctx context.Context, opts Options) (Outcome, error) {
 			out.Locked = append(out.Locked, source)
 			locked = append(locked, err)
 		case err != nil:
+			changed = errors.Is(err, repo.ErrPolicyChanged)
 			failed = append(failed, fmt.Errorf("rotate %s: %w", source, err))
 		}
 	}
@@ -156,6 +183,11 @@ func (opts Options) runSource(ctx context.Context, source string, plan Outcome) 
 	part, listed, err := opts.decide(ctx, repo.Filter{Source: source, Kind: opts.Filter.Kind})
 	if err != nil {
 		return plan.keepAll("not deleted: deciding again failed"), err
+	}
+	if len(part.Delete) > 0 || opts.Tiers {
+		if err := opts.look(ctx); err != nil {
+			return part.keepAll(policyChanged), err
+		}
 	}
 	if len(part.Delete) > 0 {
 		if err := checkClock(ctx, lease); err != nil {
@@ -193,10 +225,17 @@ func (opts Options) deleteAll(ctx context.Context, part *Outcome) error {
 	doomed := part.Delete
 	part.Delete = make([]Decision, 0, len(doomed))
 	slices.SortStableFunc(doomed, func(a, b Decision) int { return b.Start.Compare(a.Start) })
+	watched := watch{opts: &opts, last: time.Now()}
 	for i, d := range doomed {
+		if err := watched.beforeDeletion(ctx); err != nil {
+			for _, rest := range doomed[i:] {
+				part.Keep = append(part.Keep, rest.kept(keptForNow, policyChanged))
+			}
+			return err
+		}
 		err := opts.Repo.Delete(ctx, d.ref, repo.Tombstone{
 			Bytes: d.Bytes, Deleted: opts.Now.UTC(), By: opts.By, Reasons: d.Reasons,
-			Policy: opts.Policy, PolicyRevision: opts.PolicyRevision, MadeUnder: d.made,
+			Policy: opts.Policy, PolicyRevision: opts.PolicyRevision, MadeUnder: d.made, Committed: d.committed, End: d.end,
 		})
 		if err == nil {
 			part.Delete = append(part.Delete, d)
@@ -204,11 +243,11 @@ func (opts Options) deleteAll(ctx context.Context, part *Outcome) error {
 			continue
 		}
 		if held, heldErr := opts.Repo.Held(ctx, d.ref); heldErr == nil && held {
-			part.Keep = append(part.Keep, d.kept("held since a moment ago"))
+			part.Keep = append(part.Keep, d.kept(keptForNow, "held since a moment ago"))
 			continue
 		}
 		for _, rest := range doomed[i:] {
-			part.Keep = append(part.Keep, rest.kept("not deleted: an error came before"))
+			part.Keep = append(part.Keep, rest.kept(keptForNow, "not deleted: an error came before"))
 		}
 		return err
 	}

@@ -65,8 +65,14 @@ func (f *fixture) points(source string, days ...int) []repo.Ref {
 	return refs
 }
 
+// options are those of a rotation under policy prod, as it is in the repository.
 func (f *fixture) options(keep retention.Keep) Options {
-	return Options{Repo: f.Repository, Rules: retention.Rules{Keep: keep}, Now: now, By: "me@here", Policy: "prod", PolicyRevision: 7,
+	f.t.Helper()
+	revision, err := f.NewestRevision(f.t.Context(), "prod")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return Options{Repo: f.Repository, Rules: retention.Rules{Keep: keep}, Now: now, By: "me@here", Policy: "prod", PolicyRevision: revision,
 		Self: repo.Self(), LeaseTTL: time.Second}
 }
 
@@ -141,6 +147,7 @@ func TestAPlanShowsWhatWouldGoAndTouchesNothing(t *testing.T) {
 func TestARotationDeletesPointAndDataAndLeavesATombstoneWithTheReasons(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
+	f.revise("prod", retention.Keep{KeepLast: 1}, good())
 	p := f.points("a", 0, 1, 2)
 	q := f.points("b", 5, 6)
 	out, err := Run(t.Context(), f.options(retention.Keep{KeepLast: 1}))
@@ -157,7 +164,7 @@ func TestARotationDeletesPointAndDataAndLeavesATombstoneWithTheReasons(t *testin
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []string{`"me@here"`, `"prod"`, `"policy_revision":7`, "keep_last"} {
+	for _, s := range []string{`"me@here"`, `"prod"`, `"policy_revision":1`, "keep_last"} {
 		if !strings.Contains(string(body), s) {
 			t.Errorf("the tombstone lacks %s: %s", s, body)
 		}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/parallel"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
 
@@ -24,9 +24,18 @@ func (opts Options) setTiers(ctx context.Context, source string, listed []repo.L
 	if err == nil {
 		err = opts.retag(ctx, wrong)
 	}
-	if err != nil {
+	if refused := opts.Repo.TagsRefused(); err != nil && refused != nil {
+		part.warn("", Untagged(opts.Policy, refused)) // the other sources are not tried
+	} else if err != nil {
 		part.warn(source, fmt.Sprintf("not every recovery point of %s is in the tier it should be, the next rotation tries again: %v", source, err))
 	}
+}
+
+// Untagged is the warning that the server takes no tags, for the reason refused: a
+// point is worth more than its tag, so nothing fails for it.
+func Untagged(policyName string, refused error) string {
+	return fmt.Sprintf("the server takes no tags, by which the bucket's lifecycle rules find the recovery points of policy %q: they are stored without and stay in the class they were uploaded to; "+
+		"correct that, or remove storage.transitions and storage.classes from the policy (%v)", policyName, refused)
 }
 
 // wrongTiers are the points whose mark, or want of one, is not what was decided.
@@ -56,7 +65,7 @@ func (opts Options) wrongTiers(ctx context.Context, listed []repo.Listed, kept [
 		}
 		owner := l.TierPolicy
 		if owner == "" && l.Manifest != nil {
-			owner = l.Manifest.Policy
+			owner = madeUnder(l.Manifest)
 		}
 		if _, known := theirs[owner]; !known {
 			inForce, err := opts.inForce(ctx, owner)
@@ -90,28 +99,12 @@ func (opts Options) inForce(ctx context.Context, name string) (bool, error) {
 // retag sets tags and marks, several points at once. After the first failure no
 // more are begun: what fails for one (a missing right) fails for all.
 func (opts Options) retag(ctx context.Context, points []Decision) error {
-	ctx, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	next := make(chan Decision)
-	var wg sync.WaitGroup
-	for range min(taggers, len(points)) {
-		wg.Go(func() {
-			for d := range next {
-				if ctx.Err() != nil {
-					continue
-				}
-				if err := opts.Repo.SetTier(ctx, d.ref, opts.Policy, d.tier, opts.Now, opts.By); err != nil {
-					fail(err)
-					continue
-				}
-				opts.Log.Info("put a recovery point into its tier", "point", d.ref.String(), "tier", d.tier)
-			}
-		})
-	}
-	for _, d := range points {
-		next <- d
-	}
-	close(next)
-	wg.Wait()
-	return context.Cause(ctx)
+	return parallel.Each(ctx, taggers, len(points), func(ctx context.Context, i int) error {
+		d := points[i]
+		if err := opts.Repo.SetTier(ctx, d.ref, opts.Policy, d.tier, opts.Now, opts.By); err != nil {
+			return err
+		}
+		opts.Log.Info("put a recovery point into its tier", "point", d.ref.String(), "tier", d.tier)
+		return nil
+	})
 }

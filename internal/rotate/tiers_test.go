@@ -145,8 +145,9 @@ func TestAPolicyTakesNoPointOfAnotherOneInForceIntoItsTiers(t *testing.T) {
 	f.made("a", 2, "gone", 1, "")
 	f.made("a", 3, "never-was", 1, "")
 	f.made("a", 4, "", 0, "")
+	f.made("a", 5, "other", 0, "") // under a file of that name, not under the policy
 	run(t, f.tiering(daily(9)))
-	mine := map[string]string{"03-20": "daily@prod", "03-18": "daily@prod", "03-17": "daily@prod", "03-16": "daily@prod"}
+	mine := map[string]string{"03-20": "daily@prod", "03-18": "daily@prod", "03-17": "daily@prod", "03-16": "daily@prod", "03-15": "daily@prod"}
 	f.wantTiers("prod", mine)
 	theirs := f.tiering(daily(9))
 	theirs.Policy = "other"
@@ -215,5 +216,30 @@ func TestWithoutAPolicyOrTagsThereAreNoTiers(t *testing.T) {
 	run(t, opts)
 	if n := len(f.files("tiers/")) + len(b.files("tiers/")); n != 0 {
 		t.Errorf("%d marks", n)
+	}
+}
+
+func TestAPlanTellsTheTierOfEveryPointThatStays(t *testing.T) {
+	t.Parallel()
+	f := newBucketFixture(t)
+	p := f.points("a", 0, 1, 40, 41)
+	if err := f.SetTier(t.Context(), p[2], "prod", "weekly", now, "me"); err != nil {
+		t.Fatal(err)
+	}
+	err := errors.Join(f.Hold(t.Context(), p[2], repo.Mark{At: now}), f.Condemn(t.Context(), p[3], repo.Mark{At: now}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := Plan(t.Context(), f.options(retention.Keep{KeepDaily: 2}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]string{}
+	for _, d := range out.Keep {
+		told[d.ID] = fmt.Sprint(d.Tier, " ", d.Restorable)
+	}
+	want := map[string]string{p[0].ID: "daily true", p[1].ID: "daily true", p[2].ID: "weekly true", p[3].ID: " false"}
+	if fmt.Sprint(told) != fmt.Sprint(want) {
+		t.Errorf("%v, want %v", told, want)
 	}
 }

@@ -20,6 +20,9 @@ import (
 // MaxRuns bounds how many runs are played: half-hourly ones for eleven years.
 const MaxRuns = 200_000
 
+// MaxDays bounds Input.Days: a hundred years.
+const MaxDays = 36_525
+
 // maxDecisions bounds the work of all rotations together, in points decided
 // about: a few seconds of one processor.
 const maxDecisions = 10_000_000
@@ -89,8 +92,8 @@ func (in Input) check() error {
 		return errors.New("there is no schedule to play forward")
 	case in.Days < 1:
 		return fmt.Errorf("%d days: give 1 or more", in.Days)
-	case in.Days > 36_525:
-		return fmt.Errorf("%d days: %w; the most is 36525, a hundred years", in.Days, ErrTooMuch)
+	case in.Days > MaxDays:
+		return fmt.Errorf("%d days: %w; the most is %d, a hundred years", in.Days, ErrTooMuch, MaxDays)
 	}
 	return in.Rules.Validate()
 }

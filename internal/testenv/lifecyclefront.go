@@ -19,20 +19,28 @@ func S3WithLifecycle(t testing.TB, opts ...S3Option) *S3Server {
 }
 
 // S3Front is S3 behind a proxy that gives requests about lifecycle rules to
-// another handler. Signatures stay good: the proxy changes nothing of a request.
+// another handler.
 func S3Front(t testing.TB, lifecycle http.Handler, opts ...S3Option) *S3Server {
 	t.Helper()
+	return S3Behind(t, func(objects http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Has("lifecycle") {
+				lifecycle.ServeHTTP(w, r)
+				return
+			}
+			objects.ServeHTTP(w, r)
+		})
+	}, opts...)
+}
+
+// S3Behind is S3 behind a proxy that may answer what it likes and hands on the
+// rest. Signatures stay good: the proxy changes nothing of a request.
+func S3Behind(t testing.TB, front func(objects http.Handler) http.Handler, opts ...S3Option) *S3Server {
+	t.Helper()
 	s := S3(t, opts...)
-	objects := forward(t, s.Endpoint)
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Has("lifecycle") {
-			lifecycle.ServeHTTP(w, r)
-			return
-		}
-		objects.ServeHTTP(w, r)
-	}))
-	t.Cleanup(front.Close)
-	s.Endpoint = front.URL
+	server := httptest.NewServer(front(forward(t, s.Endpoint)))
+	t.Cleanup(server.Close)
+	s.Endpoint = server.URL
 	return s
 }
 

@@ -30,10 +30,17 @@ type S3Server struct {
 // S3Option changes how S3 starts its server.
 type S3Option func(*s3Options)
 
-type s3Options struct{ versioned bool }
+type s3Options struct {
+	versioned bool
+	like      *S3Server
+}
 
 // S3Versioned makes the bucket a versioned one.
 func S3Versioned() S3Option { return func(o *s3Options) { o.versioned = true } }
+
+// S3Like gives the server the credentials of another one, whose bucket has the
+// same name: two places that only the endpoint tells apart.
+func S3Like(other *S3Server) S3Option { return func(o *s3Options) { o.like = other } }
 
 // S3 starts an S3 server (versitygw over a temporary folder) on a free loopback
 // port with random credentials and an empty bucket. It is stopped, and its data
@@ -52,6 +59,9 @@ func S3(t testing.TB, opts ...S3Option) *S3Server {
 		SecretKey: rand.Text() + rand.Text()[:8],
 		Bucket:    "test-bucket",
 		Dir:       filepath.Join(top, "buckets"),
+	}
+	if o.like != nil {
+		s.AccessKey, s.SecretKey = o.like.AccessKey, o.like.SecretKey
 	}
 	mkdir(t, s.Dir)
 	posix := []string{"posix"}

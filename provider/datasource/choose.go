@@ -13,7 +13,9 @@ import (
 //
 // Keys tell nearly everything. What only a manifest tells is whether it can be
 // read, and the tier of a point that was never retagged: points that turn out
-// not to be wanted make room for older ones.
+// not to be wanted make room for older ones. These are read a large batch at a
+// time, however few are still missing: a rare tier would otherwise take a round
+// trip for each point.
 func (m *recoveryPointsModel) choose(ctx context.Context, r *repo.Repository, listed []repo.Listed) (found []repo.Listed, total int, err error) {
 	limit := defaultLimit
 	if n := m.Limit.ValueInt64(); n > 0 {
@@ -21,8 +23,8 @@ func (m *recoveryPointsModel) choose(ctx context.Context, r *repo.Repository, li
 	}
 	wanted := slices.DeleteFunc(listed, func(l repo.Listed) bool { return !m.wantsByKey(&l) })
 	total = len(wanted)
-	for len(found) < limit && len(wanted) > 0 {
-		n := min(limit-len(found), len(wanted))
+	for batch := limit; len(found) < limit && len(wanted) > 0; batch = max(limit-len(found), laterBatch) {
+		n := min(batch, len(wanted))
 		part := wanted[:n]
 		wanted = wanted[n:]
 		if err := r.LoadManifests(ctx, part); err != nil {
@@ -36,8 +38,12 @@ func (m *recoveryPointsModel) choose(ctx context.Context, r *repo.Repository, li
 			}
 		}
 	}
-	return found, total, nil
+	return found[:min(limit, len(found))], total, nil
 }
+
+// laterBatch is how many manifests are read at least when the first ones did not
+// do.
+const laterBatch = 256
 
 // wantsByKey is what can be said of a point before its manifest is read.
 func (m *recoveryPointsModel) wantsByKey(l *repo.Listed) bool {
@@ -54,14 +60,5 @@ func (m *recoveryPointsModel) wantsByKey(l *repo.Listed) bool {
 // none any more.
 func (m *recoveryPointsModel) wants(l *repo.Listed) bool {
 	tier := m.Tier.ValueString()
-	return m.wantsByKey(l) && !errors.Is(l.Problem, repo.ErrNotFound) && (tier == "" || tierOf(l) == tier)
-}
-
-// tierOf is the tier a point is in: that of its newest mark, or the one its
-// manifest says it was uploaded in.
-func tierOf(l *repo.Listed) string {
-	if l.Tier == "" && l.Manifest != nil {
-		return l.Manifest.Tier
-	}
-	return l.Tier
+	return m.wantsByKey(l) && !errors.Is(l.Problem, repo.ErrNotFound) && (tier == "" || l.CurrentTier() == tier)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -55,9 +56,12 @@ func (d *RetentionPreview) ValidateConfig(ctx context.Context, req datasource.Va
 	case m.Policy.IsNull() && m.Retention.IsNull():
 		wrong("retention", "Give the rules to try on the repository, such as { keep_daily = 14 }, or the id of a policy in place of the repository.")
 	case !m.Policy.IsNull():
-		for attribute, given := range map[string]bool{"retention": !m.Retention.IsNull(), "timezone": !m.Timezone.IsNull(), "expire_after": !m.ExpireAfter.IsNull()} {
-			if given {
-				wrong(attribute, "The policy says it already. To try other rules, give repository and retention.")
+		for _, rule := range []struct {
+			attribute string
+			value     attr.Value
+		}{{"retention", m.Retention}, {"timezone", m.Timezone}, {"expire_after", m.ExpireAfter}} {
+			if !rule.value.IsNull() {
+				wrong(rule.attribute, "The policy says it already. To try other rules, give repository and retention.")
 			}
 		}
 	default:
@@ -177,10 +181,10 @@ func (d *RetentionPreview) open(ctx context.Context, p *preview, name string) er
 
 // outcome is what a rotation would do now. Under a retired policy nothing is
 // rotated.
-func (p *preview) outcome(ctx context.Context, m *previewModel, listed []repo.Listed) (rotate.Outcome, error) {
+func (p *preview) outcome(ctx context.Context, m *previewModel) (rotate.Outcome, error) {
 	filter := repo.Filter{Source: m.Source.ValueString(), Kind: m.Kind.ValueString()}
 	if p.revision.Envelope.Retired {
-		return p.nothing(ctx, filter, listed)
+		return p.nothing(ctx, filter)
 	}
 	rules, err := p.document.Rules()
 	if err != nil {
@@ -190,7 +194,7 @@ func (p *preview) outcome(ctx context.Context, m *previewModel, listed []repo.Li
 		Repo: p.opened, Rules: rules, Now: p.now, Filter: filter, Policy: p.revision.Document.Name, PolicyRevision: p.revision.Number,
 	}
 	if p.revision.Number > 0 {
-		if opts.Restrict, err = rotate.Restrictions(ctx, p.opened, p.revision, p.now); err != nil {
+		if opts.Restrict, err = rotate.Restrictions(ctx, p.opened, p.revision); err != nil {
 			return rotate.Outcome{}, err
 		}
 	}
@@ -198,7 +202,11 @@ func (p *preview) outcome(ctx context.Context, m *previewModel, listed []repo.Li
 }
 
 // nothing is the outcome under a policy that is retired.
-func (p *preview) nothing(ctx context.Context, f repo.Filter, listed []repo.Listed) (rotate.Outcome, error) {
+func (p *preview) nothing(ctx context.Context, f repo.Filter) (rotate.Outcome, error) {
+	listed, err := p.opened.List(ctx, f)
+	if err != nil {
+		return rotate.Outcome{}, err
+	}
 	sizes, err := p.opened.Sizes(ctx, f)
 	if err != nil {
 		return rotate.Outcome{}, err
@@ -206,38 +214,9 @@ func (p *preview) nothing(ctx context.Context, f repo.Filter, listed []repo.List
 	out := rotate.Outcome{Warnings: []string{fmt.Sprintf("policy %q is retired: nothing is rotated", p.document.Name)}}
 	for _, l := range listed {
 		out.Keep = append(out.Keep, rotate.Decision{
-			ID: l.ID, Source: l.Source, Kind: l.Kind, Start: l.Start, Bytes: sizes[l.String()], Reasons: []string{"the policy is retired: nothing is rotated"},
+			ID: l.ID, Source: l.Source, Kind: l.Kind, Start: l.Start, Bytes: sizes[l.String()], Tier: l.Tier,
+			Restorable: l.Verified() && !l.Start.After(p.now.Add(retention.FutureSkew)), Reasons: []string{"the policy is retired: nothing is rotated"},
 		})
 	}
 	return out, nil
-}
-
-// tiers are those that the rules make of the points they keep, and for the
-// others the tiers they are in.
-func (p *preview) tiers(listed []repo.Listed) (map[repo.Ref]string, error) {
-	rules, err := p.document.Rules()
-	if err != nil {
-		return nil, err
-	}
-	input := retention.Input{Rules: rules, Now: p.now, Points: make([]retention.Point, len(listed))}
-	tiers := make(map[repo.Ref]string, len(listed))
-	for i := range listed {
-		l := &listed[i]
-		input.Points[i] = retention.Point{
-			ID: l.ID, Source: l.Source, Kind: l.Kind, Start: l.Start, Parent: l.Parent,
-			Verified: l.Verified(), Held: l.Held, Condemned: l.Condemned, Unreadable: l.Problem != nil,
-		}
-		tiers[withoutParent(l.Ref)] = l.Tier
-	}
-	for _, d := range retention.Decide(input).Keep {
-		if d.Tier != "" {
-			tiers[repo.Ref{Source: d.Point.Source, Kind: d.Point.Kind, ID: d.Point.ID}] = d.Tier
-		}
-	}
-	return tiers, nil
-}
-
-func withoutParent(r repo.Ref) repo.Ref {
-	r.Parent = ""
-	return r
 }

@@ -11,39 +11,34 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/impact"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/rotate"
 )
 
 // fill decides and puts the outcome into the attributes.
 func (m *previewModel) fill(ctx context.Context, p *preview) error {
-	listed, err := p.opened.List(ctx, repo.Filter{Source: m.Source.ValueString(), Kind: m.Kind.ValueString()})
+	out, err := p.outcome(ctx, m)
 	if err != nil {
 		return err
 	}
-	listed = slices.DeleteFunc(listed, func(l repo.Listed) bool { return l.ID == "" }) // strangers' files
-	out, err := p.outcome(ctx, m, listed)
-	if err != nil {
-		return err
-	}
-	tiers, err := p.tiers(listed)
-	if err != nil {
-		return err
-	}
+	stranger := func(d rotate.Decision) bool { return d.ID == "" } // a file that is no point
+	out.Keep, out.Delete = slices.DeleteFunc(out.Keep, stranger), slices.DeleteFunc(out.Delete, stranger)
 	limit := cmp.Or(int(m.Limit.ValueInt64()), defaultLimit)
-	m.Keep, m.KeepCount, m.KeepBytes = decided(out.Keep, tiers, limit)
-	m.Delete, m.DeleteCount, m.DeleteBytes = decided(out.Delete, nil, limit)
+	m.Keep, m.KeepCount, m.KeepBytes = decided(out.Keep, limit)
+	m.Delete, m.DeleteCount, m.DeleteBytes = decided(out.Delete, limit)
+	for i := range m.Delete {
+		m.Delete[i].Tier = types.StringNull() // that of a point that stays
+	}
 	m.Warnings = append([]string{}, out.Warnings...)
 	if p.revision.Number > 0 {
 		m.Revision = number(p.revision.Number)
 	}
-	return m.fillImpact(p, listed, out, tiers)
+	return m.fillImpact(p, out)
 }
 
 // decided is a list of decisions as attributes, by source and kind, newest first.
-func decided(list []rotate.Decision, tiers map[repo.Ref]string, limit int) (shown []decisionModel, count, bytes types.Int64) {
-	list = slices.DeleteFunc(slices.Clone(list), func(d rotate.Decision) bool { return d.ID == "" })
+func decided(list []rotate.Decision, limit int) (shown []decisionModel, count, bytes types.Int64) {
+	list = slices.Clone(list)
 	slices.SortStableFunc(list, func(a, b rotate.Decision) int {
 		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Kind, b.Kind), b.Start.Compare(a.Start))
 	})
@@ -56,7 +51,7 @@ func decided(list []rotate.Decision, tiers map[repo.Ref]string, limit int) (show
 		}
 		one := decisionModel{
 			ID: types.StringValue(d.ID), Source: types.StringValue(d.Source), Kind: types.StringValue(d.Kind), Start: at(d.Start),
-			Reasons: d.Reasons, Tier: some(tiers[refOf(d)]),
+			Reasons: d.Reasons, Tier: some(d.Tier),
 		}
 		if d.Bytes > 0 {
 			one.Bytes = types.Int64Value(d.Bytes)
@@ -66,16 +61,9 @@ func decided(list []rotate.Decision, tiers map[repo.Ref]string, limit int) (show
 	return shown, number(len(list)), types.Int64Value(total)
 }
 
-func refOf(d rotate.Decision) repo.Ref { return repo.Ref{Source: d.Source, Kind: d.Kind, ID: d.ID} }
-
 // fillImpact tells how far back one can restore and what it costs: a rotation is
 // a change from everything that is there to what it keeps.
-func (m *previewModel) fillImpact(p *preview, listed []repo.Listed, out rotate.Outcome, tiers map[repo.Ref]string) error {
-	good := make(map[repo.Ref]bool, len(listed))
-	for i := range listed {
-		l := &listed[i]
-		good[withoutParent(l.Ref)] = l.Verified() && !l.Start.After(p.now.Add(retention.FutureSkew))
-	}
+func (m *previewModel) fillImpact(p *preview, out rotate.Outcome) error {
 	facts := impact.Facts{AsOf: p.now, Old: &p.document, New: p.document, Prices: p.prices}
 	upload := retention.Rules{Keep: p.document.Retention}.UploadTier()
 	for _, list := range []struct {
@@ -83,16 +71,13 @@ func (m *previewModel) fillImpact(p *preview, listed []repo.Listed, out rotate.O
 		kept      bool
 	}{{out.Keep, true}, {out.Delete, false}} {
 		for _, d := range list.decisions {
-			if d.ID == "" {
-				continue
-			}
-			now := impact.Fate{Kept: true, Tier: cmp.Or(tiers[refOf(d)], upload)}
+			now := impact.Fate{Kept: true, Tier: cmp.Or(d.Tier, upload)}
 			after := now
 			if !list.kept {
 				after = impact.Fate{}
 			}
 			facts.Points = append(facts.Points, impact.Point{
-				Source: d.Source, Kind: d.Kind, ID: d.ID, Start: d.Start, Bytes: d.Bytes, Restorable: good[refOf(d)], Before: now, After: after,
+				Source: d.Source, Kind: d.Kind, ID: d.ID, Start: d.Start, Bytes: d.Bytes, Restorable: d.Restorable, Before: now, After: after,
 			})
 		}
 	}
@@ -120,7 +105,8 @@ func (m *previewModel) fillImpact(p *preview, listed []repo.Listed, out rotate.O
 
 func seconds(d time.Duration) types.Int64 { return types.Int64Value(int64(d / time.Second)) }
 
-// cents rounds an estimate to what it can claim.
+// dollars rounds an estimate, so that a sum in another order gives the same. Small
+// repositories cost less than a cent, which is not nothing.
 func dollars(usd float64) types.Float64 { return types.Float64Value(math.Round(usd*1e6) / 1e6) }
 
 // firstClause is the beginning of a warning, for its summary: Terraform folds

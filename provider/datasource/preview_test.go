@@ -23,23 +23,14 @@ func TestTheCostIsThatOfTheClassesThePolicyWants(t *testing.T) {
 		Format: policy.Format, Name: "prod", Retention: retention.Keep{KeepDaily: 1, KeepYearly: 7},
 		Storage: policy.Storage{Transitions: []policy.Transition{{After: duration.MustParse("90d"), Class: "GLACIER"}}},
 	}}
-	point := func(id string, days int) rotate.Decision {
-		return rotate.Decision{ID: id, Source: "shop", Kind: "logical", Start: now.AddDate(0, 0, -days), Bytes: 100 << 30}
+	point := func(id string, days int, tier string) rotate.Decision {
+		return rotate.Decision{ID: id, Source: "shop", Kind: "logical", Start: now.AddDate(0, 0, -days), Bytes: 100 << 30, Tier: tier, Restorable: true}
 	}
-	out := rotate.Outcome{Keep: []rotate.Decision{point("new", 0), point("old", 300)}, Delete: []rotate.Decision{point("mid", 1)}}
-	var listed []repo.Listed
-	for _, d := range append(out.Keep, out.Delete...) {
-		listed = append(listed, repo.Listed{Ref: refOf(d), Start: d.Start})
-	}
-	tiers, err := p.tiers(listed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := tiers[refOf(out.Keep[1])]; got != retention.TierYearly {
-		t.Errorf("the point of last year is in tier %q", got)
+	out := rotate.Outcome{
+		Keep: []rotate.Decision{point("new", 0, retention.TierDaily), point("old", 300, retention.TierYearly)}, Delete: []rotate.Decision{point("mid", 1, "")},
 	}
 	var m previewModel
-	if err := m.fillImpact(&p, listed, out, tiers); err != nil {
+	if err := m.fillImpact(&p, out); err != nil {
 		t.Fatal(err)
 	}
 	// 100 GB in STANDARD at 0.023, and 100 GB in GLACIER at 0.0036.

@@ -165,7 +165,7 @@ func (m *recoveryPointsModel) show(found []repo.Listed, total int) {
 	for i, l := range found {
 		p := pointModel{
 			ID: types.StringValue(l.ID), Source: types.StringValue(l.Source), Kind: types.StringValue(l.Kind), Start: at(l.Start),
-			Verified: types.BoolValue(l.Verified()), Held: types.BoolValue(l.Held), Tier: some(tierOf(&l)),
+			Verified: types.BoolValue(l.Verified()), Held: types.BoolValue(l.Held), Tier: some(l.CurrentTier()),
 		}
 		if l.Problem != nil {
 			p.Problem = types.StringValue(l.Problem.Error())

@@ -76,6 +76,7 @@ func TestAccRecoveryPoints_filters(t *testing.T) {
 		{`kind = "physical"`, 0, nil},
 		{`held = true`, 1, []repo.Ref{shop[2]}},
 		{`tier = "weekly"`, 1, []repo.Ref{blog}},
+		{"tier = \"weekly\"\n  limit = 1", 1, []repo.Ref{blog}}, // older than what only a manifest rules out
 		{`verified = false`, 1, []repo.Ref{shop[3]}},
 		{`verified = true`, 5, []repo.Ref{shop[6], blog, shop[4], shop[2], shop[1]}},
 		// One that turns out not to be good makes room for an older one.

@@ -8,16 +8,16 @@ package function
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/function"
-
-	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
 )
 
-// wrong is the error for an argument, by its position from 0.
+// wrong is the error for an argument, by its position from 0. Both CLIs put a full
+// stop behind what a function says, and names of arguments stay as they are.
 func wrong(position int64, err error) *function.FuncError {
-	return function.NewArgumentFuncError(position, valid.Sentence(err))
+	return function.NewArgumentFuncError(position, strings.TrimSuffix(err.Error(), "."))
 }
 
 // outside is the error for a number that is not from low to high, with the

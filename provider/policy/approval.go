@@ -17,12 +17,13 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/rotate"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/connection"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
 )
 
 // change is a policy document that is to follow another.
 type change struct {
 	id       location.PolicyID
-	old      *policy.Document // nil when there is none, or when create finds it
+	old      *policy.Document // what the state says, then what the repository does; nil when there is none
 	document policy.Document
 	asOf     time.Time // the moment to show the change as of; zero is now
 	// create: what was in force before is asked of the repository. A policy that
@@ -32,11 +33,37 @@ type change struct {
 	// inForce is the revision of that name that a create found, not retired; 0
 	// for none.
 	inForce int
+	// oldDigest is of the newest revision, "" when there is none: what was found of
+	// the change is only true of the step from there.
+	oldDigest string
+
+	// Of an update: the revision that the state knows, and the repository's id
+	// there where that is another way to the same place, or to another place.
+	upon int
+	from string
+	// forgotten is how the state says otherwise than the repository does at that
+	// revision, where it does.
+	forgotten []policy.Change
 }
+
+// changeOf is the change from a state, nil to create, to a document.
+func changeOf(ctx context.Context, state *model, id location.PolicyID, document policy.Document, asOf time.Time) change {
+	c := change{id: id, document: document, asOf: asOf, create: state == nil}
+	if state != nil {
+		c.old, c.upon = state.known(ctx), int(state.Revision.ValueInt64())
+		if before := state.Repository.ValueString(); before != id.Repository.String() {
+			c.from = before
+		}
+	}
+	return c
+}
+
+// same reports whether the document means what was applied last.
+func (c *change) same() bool { return c.old != nil && len(policy.Diff(*c.old, c.document)) == 0 }
 
 // review reads the repository and finds out what the change loses.
 func (c *change) review(ctx context.Context, conn *connection.Connection) (*rotate.Review, error) {
-	opened, err := conn.OpenRepository(ctx, c.id.Repository, "")
+	opened, err := c.open(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +76,7 @@ func (c *change) reviewIn(ctx context.Context, conn *connection.Connection, open
 		return nil, err
 	}
 	now := time.Now()
-	if err := c.findOld(ctx, opened.Repository, now); err != nil {
+	if err := c.findOld(ctx, opened.Repository); err != nil {
 		return nil, err
 	}
 	if c.asOf.IsZero() {
@@ -58,40 +85,36 @@ func (c *change) reviewIn(ctx context.Context, conn *connection.Connection, open
 	return rotate.ReviewChange(ctx, rotate.ReviewOptions{Repo: opened.Repository, Old: c.old, New: c.document, AsOf: c.asOf, Now: now, Prices: prices})
 }
 
-// findOld decides what the change is held against. A revision that somebody
-// wrote past the approval is no measure: what it loses is still to be approved,
-// so the rules before it are.
-func (c *change) findOld(ctx context.Context, r *repo.Repository, now time.Time) error {
-	last, revision, err := rotate.LastDocument(ctx, r, c.id.Name)
-	if damaged := (*repo.DamagedRevisionError)(nil); errors.As(err, &damaged) && !c.create {
+// findOld decides what the change is held against: what the repository says, not
+// what a state does that is out of date or was changed. It is an *otherError when
+// the repository does not have the revision that the state knows.
+func (c *change) findOld(ctx context.Context, r *repo.Repository) error {
+	held, newest, err := rotate.HeldAgainst(ctx, r, c.id.Name)
+	if damaged := (*repo.DamagedRevisionError)(nil); errors.As(err, &damaged) && !c.create && c.from == "" {
 		return nil // what was applied last stands in for it
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if c.create {
-		if c.old = last; last != nil && !revision.Envelope.Retired {
-			c.inForce = revision.Number
+	case c.create && held != nil && !newest.Envelope.Retired:
+		c.inForce = newest.Number
+	case !c.create:
+		if err := c.compare(newest); err != nil {
+			return err
 		}
 	}
-	if last == nil {
-		return nil
+	c.old = held
+	if newest.Number > 0 {
+		c.oldDigest = newest.StoredDigest()
 	}
-	held, err := rotate.Restrictions(ctx, r, revision, now)
-	if err != nil || len(held) == 0 {
-		return err
-	}
-	base := *last
-	base.Retention, base.Storage.ExpireAfter = held[0].Rules.Keep, held[0].Rules.ExpireAfter
-	if zone := held[0].Rules.Location; zone != nil {
-		base.Timezone = zone.String()
-	}
-	c.old = &base
 	return nil
 }
 
 // warnings are about what the document costs more than one would think.
 func (c *change) warnings(conn *connection.Connection) (diags diag.Diagnostics) {
+	for _, doubt := range c.document.Doubts() {
+		diags.AddAttributeWarning(path.Root("retention"), fmt.Sprintf("pgbackup_policy (%s): %s", c.id.Name, doubt), "Nothing stops this. Look whether it is meant.")
+	}
 	if s := c.document.Storage; c.id.Repository.IsDirectory() {
 		if s.Class != "" || s.Classes != (policy.TierClasses{}) || len(s.Transitions) > 0 {
 			diags.AddAttributeWarning(path.Root("storage"), fmt.Sprintf("pgbackup_policy (%s): a directory has no storage classes", c.id.Name),
@@ -117,9 +140,9 @@ type verdict struct {
 }
 
 // judge decides whether the loss of a change, as it is now, is approved.
-func (c *change) judge(found *rotate.Review, given types.String) (v verdict) {
+func (c *change) judge(ctx context.Context, found *rotate.Review, given types.String) (v verdict) {
 	at, code, now := path.Root("approve_expiry"), given.ValueString(), found.Live
-	v.loss = policy.Loss{Points: now.Points + now.Waiting, Bytes: now.Bytes, AsOf: now.AsOf}
+	v.loss = policy.Loss{Points: now.ToApprove(), Bytes: now.Bytes, AsOf: now.AsOf, From: c.oldDigest, To: c.document.Digest()}
 	head := fmt.Sprintf("pgbackup_policy (%s): ", c.id.Name)
 	if !now.Loses() {
 		if code != "" {
@@ -131,7 +154,11 @@ func (c *change) judge(found *rotate.Review, given types.String) (v verdict) {
 	if given.IsUnknown() {
 		return v // asked at apply
 	}
-	approvedAsOf, ok := found.Approves(code)
+	approvedAsOf, ok, err := found.Approves(ctx, code)
+	if err != nil {
+		v.diags.AddAttributeError(at, head+"whether the loss is approved is not known", valid.Sentence(err))
+		return v
+	}
 	if ok {
 		v.approval = code
 		v.diags.AddAttributeWarning(at, fmt.Sprintf("%s%s will be deleted by the next rotation, approved by %s", head, now.Total(), code), c.approved(now, approvedAsOf))

@@ -190,7 +190,7 @@ func TestAccApproval_isNoWayRoundByReplacingOrDestroying(t *testing.T) {
 	w.Command("taint", address)
 	refused(t, w.Plan(), 16)
 	w.Configure(prod(dir, daily(30)))
-	passed(t, w.Apply()) // 4, retired, and 5
+	passed(t, w.Apply(), "pgbackup_policy (prod): the repository has a policy of this name in force (revision 3)") // 4, retired, and 5
 	if revisions := history(t, dir); len(revisions) != 5 || revisions[4].Envelope.Loss == nil || revisions[4].Envelope.Loss.Points != 0 {
 		t.Errorf("revisions %+v", revisions)
 	}

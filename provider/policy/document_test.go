@@ -159,7 +159,7 @@ func TestAPlanDoesNotWaitForARepositoryThatDoesNotAnswer(t *testing.T) {
 	plan.showUnknown(ctx)
 	p := planning{resource: &Resource{conn: connection.New(connection.Settings{})}, plan: &plan, state: &state, asOf: time.Now()}
 	old := parse(t, everything)
-	diags := p.review(ctx, location.PolicyID{Repository: at, Name: "prod"}, &old, parse(t, `{"format":1,"name":"prod","retention":{"keep_last":1}}`))
+	diags := p.review(ctx, change{id: location.PolicyID{Repository: at, Name: "prod"}, old: &old, document: parse(t, `{"format":1,"name":"prod","retention":{"keep_last":1}}`)})
 	if diags.HasError() || len(diags) != 1 || !strings.HasPrefix(diags[0].Summary(), "pgbackup_policy (prod): what this change loses cannot be told") || !plan.untold() {
 		t.Errorf("%+v", diags)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -68,7 +69,7 @@ func (r *Resource) refreshLifecycle(ctx context.Context, m *model, document poli
 		return diags
 	}
 	owner := lifecycle.Policy(id.Name, id.Repository.Prefix)
-	if err := b.Competitor(there, owner, declared); err != nil && !m.LifecycleRules.IsNull() {
+	if err := b.Competitor(there, declared); err != nil && !m.LifecycleRules.IsNull() {
 		diags.AddWarning(head+"somebody else replaces the lifecycle rules of the bucket", valid.Sentence(err))
 	}
 	rules, d := writeRules(ctx, there.Own(owner))
@@ -76,46 +77,51 @@ func (r *Resource) refreshLifecycle(ctx context.Context, m *model, document poli
 	return append(diags, d...)
 }
 
-// lifecyclePossible finds out whether the bucket takes rules at all.
-func (r *Resource) lifecyclePossible(ctx context.Context, id location.PolicyID, document policy.Document) error {
-	if len(compile(id, document)) == 0 {
-		return nil
-	}
+// moveRules makes the policy's rules in the bucket these. undo puts those of
+// before in their place again, also when only a part was done.
+func (r *Resource) moveRules(ctx context.Context, id location.PolicyID, rules []lifecycle.Rule) (undo func() error, err error) {
+	undo = func() error { return nil }
 	b, _, err := r.conn.Bucket(ctx, id.Repository)
-	if err == nil {
-		_, err = b.Lifecycle(ctx)
+	if err != nil {
+		return undo, err
 	}
-	return unmanaged(err)
-}
-
-// applyLifecycle makes the policy's rules in the bucket those of the document.
-func (r *Resource) applyLifecycle(ctx context.Context, id location.PolicyID, rules []lifecycle.Rule) error {
-	if id.Repository.IsDirectory() {
-		return nil
-	}
-	b, _, err := r.conn.Bucket(ctx, id.Repository)
+	owner := lifecycle.Policy(id.Name, id.Repository.Prefix)
+	before, err := b.Lifecycle(ctx)
 	if err == nil {
-		err = b.Apply(ctx, lifecycle.Policy(id.Name, id.Repository.Prefix), rules)
+		undo = func() error {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+			defer cancel()
+			return b.Apply(ctx, owner, before.Own(owner))
+		}
+		err = b.Apply(ctx, owner, rules)
 	}
 	if len(rules) == 0 && errors.Is(err, bucket.ErrNoLifecycle) {
-		return nil // and so none of ours
+		return undo, nil // and so none of ours
 	}
-	return unmanaged(err)
+	return undo, unmanaged(err)
 }
+
+// undoTime bounds how long rules are put back that nothing came of.
+const undoTime = time.Minute
 
 // removeLifecycle takes the policy's rules out of the bucket, if they are ours to
 // manage.
 func (r *Resource) removeLifecycle(ctx context.Context, id location.PolicyID, m model) error {
-	if !m.ManageLifecycle.ValueBool() || m.LifecycleRules.IsNull() {
+	if !m.ManageLifecycle.ValueBool() || m.LifecycleRules.IsNull() || id.Repository.IsDirectory() {
 		return nil
 	}
-	return r.applyLifecycle(ctx, id, nil)
+	_, err := r.moveRules(ctx, id, nil)
+	return err
 }
 
-// unmanaged adds to an error of a server without lifecycle rules what to do.
+// unmanaged adds to an error of a server without lifecycle rules, or without
+// these, what to do.
 func unmanaged(err error) error {
-	if !errors.Is(err, bucket.ErrNoLifecycle) {
-		return err
+	switch {
+	case errors.Is(err, bucket.ErrNoLifecycle):
+		return fmt.Errorf("%w; set manage_lifecycle = false in the policy to leave the transitions to the server's own means, or remove storage.transitions and storage.classes", err)
+	case errors.Is(err, bucket.ErrRefused):
+		return fmt.Errorf("%w. Remove the class or the transition that this server does not have from storage.transitions and storage.classes, or set manage_lifecycle = false in the policy to leave the transitions to the server's own means", err)
 	}
-	return fmt.Errorf("%w; set manage_lifecycle = false in the policy to leave the transitions to the server's own means, or remove storage.transitions and storage.classes", err)
+	return err
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/connection"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/planmod"
@@ -79,16 +78,18 @@ func (p planning) run(ctx context.Context) (diags diag.Diagnostics) {
 		// Terraform plans once more then, as for a policy that is new.
 		return append(diags, retiring(p.state))
 	}
+	c := changeOf(ctx, p.state, id, document, p.asOf)
+	if !known && placed {
+		diags.Append(p.unknownYet(ctx, c)...)
+	}
 	if !known {
 		return diags
 	}
-	var old *policy.Document
-	if p.state != nil {
-		old = p.state.known(ctx)
-	}
+	old := c.old
 	if old != nil && rulesattr.Same(old.Retention, document.Retention) {
 		// Another spelling of the same rules is no change.
 		document.Retention, p.plan.Retention = old.Retention, p.state.Retention
+		c.document = document
 	}
 	if diags.Append(faults(document)...); diags.HasError() {
 		return diags
@@ -99,10 +100,11 @@ func (p planning) run(ctx context.Context) (diags diag.Diagnostics) {
 		p.plan.LifecycleRules = rules
 		diags.Append(d...)
 	}
-	if old != nil && len(policy.Diff(*old, document)) == 0 {
+	if c.same() {
 		// Only the way to the repository changes, a spelling, or the approval.
 		p.plan.Digest, p.plan.Revision = p.state.Digest, p.state.Revision
 		p.plan.showAsBefore(p.state)
+		diags.Append(p.follow(ctx, c)...)
 		return append(diags, p.leftover()...)
 	}
 	p.plan.Digest, p.plan.Revision = types.StringValue(document.Digest()), types.Int64Unknown()
@@ -111,21 +113,20 @@ func (p planning) run(ctx context.Context) (diags diag.Diagnostics) {
 		p.plan.showNothing(ctx)
 	}
 	if placed && !diags.HasError() {
-		diags.Append(p.review(ctx, id, old, document)...)
+		diags.Append(p.review(ctx, c)...)
 	}
 	return diags
 }
 
 // review reads the repository, shows what the change does there, and asks for
 // approval where it loses something.
-func (p planning) review(ctx context.Context, id location.PolicyID, old *policy.Document, document policy.Document) (diags diag.Diagnostics) {
+func (p planning) review(ctx context.Context, c change) (diags diag.Diagnostics) {
 	conn := p.resource.conn
 	if conn == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, planTime, fmt.Errorf("the repository was not read within %s", planTime))
 	defer cancel()
-	c := change{id: id, old: old, document: document, asOf: p.asOf, create: p.state == nil}
 	found, err := c.review(ctx, conn)
 	if err != nil && context.Cause(ctx) != nil {
 		err = context.Cause(ctx)
@@ -133,16 +134,61 @@ func (p planning) review(ctx context.Context, id location.PolicyID, old *policy.
 	switch {
 	case errors.Is(err, connection.ErrUnknown), p.state == nil && notYetThere(err):
 		return c.warnings(conn)
+	case asOther(err) != nil:
+		return diag.Diagnostics{asOther(err).diagnostic(&c)}
 	case err != nil:
-		diags.AddWarning(fmt.Sprintf("pgbackup_policy (%s): what this change loses cannot be told, because the repository cannot be read; whether it is approved is asked at apply", id.Name), valid.Sentence(err))
+		diags.AddWarning(fmt.Sprintf("pgbackup_policy (%s): what this change loses cannot be told, because the repository cannot be read; whether it is approved is asked at apply", c.id.Name), valid.Sentence(err))
 		return append(diags, c.warnings(conn)...)
 	}
 	diags.Append(c.warnings(conn)...)
+	diags.Append(c.forgot()...)
+	diags.Append(c.standing()...)
 	if p.state != nil && !p.asOf.IsZero() {
 		diags.Append(p.plan.show(ctx, found.Frozen)...)
 	}
-	verdict := c.judge(found, p.plan.ApproveExpiry)
+	verdict := c.judge(ctx, found, p.plan.ApproveExpiry)
 	return append(diags, verdict.diags...)
+}
+
+// unknownYet warns of rules that are not known before apply, where there may be
+// something to lose.
+func (p planning) unknownYet(ctx context.Context, c change) (diags diag.Diagnostics) {
+	conn := p.resource.conn
+	if conn == nil {
+		return nil
+	}
+	if c.create {
+		ctx, cancel := context.WithTimeoutCause(ctx, planTime, fmt.Errorf("the repository was not opened within %s", planTime))
+		defer cancel()
+		if _, err := conn.OpenRepository(ctx, c.id.Repository, ""); errors.Is(err, connection.ErrUnknown) || notYetThere(err) {
+			return nil
+		}
+	}
+	diags.AddWarning(fmt.Sprintf("pgbackup_policy (%s): what this change loses cannot be told, because its rules are not known before apply; whether it is approved is asked then", c.id.Name),
+		"An apply that would lose recovery points stops, writes nothing and names the code that approves the loss.")
+	return diags
+}
+
+// follow looks where a changed way leads; the policy itself does not change.
+func (p planning) follow(ctx context.Context, c change) (diags diag.Diagnostics) {
+	conn := p.resource.conn
+	if c.from == "" || conn == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, planTime, fmt.Errorf("the repository was not read within %s", planTime))
+	defer cancel()
+	err := c.follow(ctx, conn)
+	if err != nil && context.Cause(ctx) != nil {
+		err = context.Cause(ctx)
+	}
+	switch other := asOther(err); {
+	case errors.Is(err, connection.ErrUnknown):
+	case other != nil:
+		diags.Append(other.diagnostic(&c))
+	case err != nil:
+		diags.AddWarning(fmt.Sprintf("pgbackup_policy (%s): whether the changed repository id leads to the same repository cannot be told; it is asked at apply", c.id.Name), valid.Sentence(err))
+	}
+	return diags
 }
 
 // leftover reminds of an approval that approves nothing any more.

@@ -64,8 +64,7 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 		return
 	}
 	w := writing{resource: r, verb: "creating", plan: &m}
-	resp.Diagnostics.Append(w.run(ctx)...)
-	if w.written {
+	if resp.Diagnostics.Append(w.run(ctx)...); !resp.Diagnostics.HasError() {
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	}
 }
@@ -79,8 +78,7 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 		return
 	}
 	w := writing{resource: r, verb: "updating", plan: &plan, state: state, asOf: asOf(ctx, req.Private)}
-	resp.Diagnostics.Append(w.run(ctx)...)
-	if w.written {
+	if resp.Diagnostics.Append(w.run(ctx)...); !resp.Diagnostics.HasError() {
 		resp.Diagnostics.Append(resp.State.Set(ctx, plan)...)
 	}
 }

@@ -31,7 +31,7 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 		Attributes: map[string]schema.Attribute{
 			"name": schema.StringAttribute{
 				Required:            true,
-				MarkdownDescription: "Name of the policy in its repository: lower-case letters, digits and hyphens, at most 63. Changing it retires the policy and declares another.",
+				MarkdownDescription: "Name of the policy in its repository: lower-case letters, digits and hyphens, at most 63. Changing it retires the policy and declares another. A name is in force once in a repository, so a policy cannot be replaced with `create_before_destroy`.",
 				Validators:          []validator.String{valid.Name()},
 				PlanModifiers:       []planmodifier.String{stringplanmodifier.RequiresReplace()},
 			},
@@ -64,7 +64,7 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 			"retention": schema.DynamicAttribute{
 				Required: true,
 				MarkdownDescription: "Which recovery points are kept, for each source and kind, as an object of rules such as `{ keep_daily = 30, keep_weekly = 12 }`. A point stays when any of the rules keeps it; at least one rule is given. " +
-					"The newest verified point is kept always, and so is what is held. A name that is no rule is an error. The rules are those of restic's `forget`:\n\n" + ruleList(),
+					"The newest verified point is kept always, and so is what is held. A name that is no rule is an error. The rules are those of restic's `forget`; in a span a day is 24 hours, and a month back from the 31st ends on the last day of a shorter month:\n\n" + ruleList(),
 			},
 			"storage": storageSchema(),
 			"approve_expiry": schema.StringAttribute{
@@ -124,7 +124,7 @@ func ruleList() string {
 			}
 		}
 		if f.Name == "wal" {
-			unit += " It is stored; point-in-time recovery is not part of this version, and for logical backups it keeps nothing."
+			unit += " It is stored; point-in-time recovery is not part of this version. It says nothing about logical backups: where it is the only rule, all of those are kept."
 		}
 		lines = append(lines, "    - `"+f.Name+"`: "+sentence(f.Help)+" "+unit+" For example `"+f.Name+" = "+example+"`. Off by default.")
 	}

@@ -24,11 +24,12 @@ func impactSchema() schema.SingleNestedAttribute {
 		MarkdownDescription: "What the last change of the policy means for the recovery points that were there: those that the new rules delete and the old ones would not, and those it is the other way round with." +
 			asOfLastChange,
 		Attributes: map[string]schema.Attribute{
-			"as_of":  text("The moment of which all this is told, RFC 3339: recovery points that came later are not in it."),
-			"points": whole("How many recovery points the change loses."),
-			"bytes":  whole("Their stored size in bytes."),
-			"spared": whole("How many recovery points the rules would lose but a guard spares: what cannot be read is not deleted, nor what another policy protects."),
-			"gained": whole("How many recovery points the new rules keep and the old ones would have deleted."),
+			"as_of":   text("The moment of which all this is told, RFC 3339: recovery points that came later are not in it."),
+			"points":  whole("How many recovery points the change loses."),
+			"bytes":   whole("Their stored size in bytes."),
+			"spared":  whole("How many recovery points the rules would lose but a guard spares: what cannot be read is not deleted, nor what another policy protects."),
+			"waiting": whole("How many of `spared` go as soon as what keeps them is put right, such as a manifest that cannot be read. They have to be approved like the lost ones."),
+			"gained":  whole("How many recovery points the new rules keep and the old ones would have deleted."),
 			"groups": schema.ListNestedAttribute{
 				Computed:            true,
 				MarkdownDescription: "The same for every source and kind.",

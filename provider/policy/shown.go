@@ -12,12 +12,13 @@ import (
 )
 
 type impactModel struct {
-	AsOf   types.String `tfsdk:"as_of"`
-	Points types.Int64  `tfsdk:"points"`
-	Bytes  types.Int64  `tfsdk:"bytes"`
-	Spared types.Int64  `tfsdk:"spared"`
-	Gained types.Int64  `tfsdk:"gained"`
-	Groups []groupModel `tfsdk:"groups"`
+	AsOf    types.String `tfsdk:"as_of"`
+	Points  types.Int64  `tfsdk:"points"`
+	Bytes   types.Int64  `tfsdk:"bytes"`
+	Spared  types.Int64  `tfsdk:"spared"`
+	Waiting types.Int64  `tfsdk:"waiting"`
+	Gained  types.Int64  `tfsdk:"gained"`
+	Groups  []groupModel `tfsdk:"groups"`
 }
 
 type groupModel struct {
@@ -49,7 +50,7 @@ func (m *model) show(ctx context.Context, i impact.Impact) (diags diag.Diagnosti
 	diags.Append(d...)
 	told := impactModel{
 		AsOf: moment(i.AsOf), Points: number(i.Points), Bytes: types.Int64Value(i.Bytes),
-		Spared: number(i.Spared), Gained: number(i.Gained), Groups: []groupModel{},
+		Spared: number(i.Spared), Waiting: number(i.Waiting), Gained: number(i.Gained), Groups: []groupModel{},
 	}
 	for _, g := range i.Groups {
 		told.Groups = append(told.Groups, groupModel{

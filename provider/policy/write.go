@@ -9,7 +9,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/connection"
@@ -27,17 +26,16 @@ type writing struct {
 	plan     *model    // what is to be; filled in with what only the repository knows
 	state    *model    // nil when it is created
 	asOf     time.Time // of the last refresh; zero when there was none
-	// written: the plan is what is in force now, whatever went wrong afterwards.
-	written bool
 }
 
-// run writes the next revision where the document changed, then the lifecycle
-// rules. A loss is looked for once more, as of now: what nobody approved writes
-// nothing.
+// run writes the next revision where the document changed, and before it the
+// lifecycle rules: a server that takes none of these must not leave a revision
+// behind that counts on them, while the rules move nothing that is not tagged
+// for them. A loss is looked for once more, as of now. Whatever is refused,
+// nothing has changed then.
 func (w *writing) run(ctx context.Context) (diags diag.Diagnostics) {
-	name := w.plan.Name.ValueString()
 	failed := func(err error) diag.Diagnostics {
-		diags.AddError(summary(w.verb, name), valid.Sentence(err))
+		diags.AddError(summary(w.verb, w.plan.Name.ValueString()), valid.Sentence(err))
 		return diags
 	}
 	id, err := policyID(*w.plan)
@@ -53,66 +51,91 @@ func (w *writing) run(ctx context.Context) (diags diag.Diagnostics) {
 		return diags
 	}
 	w.plan.ID, w.plan.LifecycleRules = types.StringValue(id.String()), rules
-	moveRules := w.plan.ManageLifecycle.ValueBool() && (w.state == nil || !rules.Equal(w.state.LifecycleRules) || !w.state.ManageLifecycle.ValueBool())
-	if moveRules {
-		// Before the revision: a bucket that takes no rules must not leave half
-		// of the change behind.
-		if err := w.resource.lifecyclePossible(ctx, id, document); err != nil {
+
+	c := changeOf(ctx, w.state, id, document, w.asOf)
+	next := revising{change: &c, needed: !c.same(), envelope: w.resource.conn.Envelope()}
+	if diags.Append(w.prepare(ctx, &next)...); diags.HasError() {
+		return diags
+	}
+	undo := func() error { return nil }
+	if w.movesRules(&c) {
+		if undo, err = w.resource.moveRules(ctx, id, compile(id, document)); err != nil && !next.needed {
 			return failed(err)
 		}
 	}
-	if diags.Append(w.revise(ctx, id, document)...); diags.HasError() {
-		return diags
+	if err == nil && next.needed {
+		err = w.revise(ctx, &next)
 	}
-	w.written = true
-	if moveRules {
-		if err := w.resource.applyLifecycle(ctx, id, compile(id, document)); err != nil {
-			if w.state != nil {
-				w.plan.LifecycleRules = w.state.LifecycleRules // to be repaired by the next apply
-			}
-			diags.AddError(fmt.Sprintf("writing the lifecycle rules of pgbackup_policy (%s)", name),
-				fmt.Sprintf("Revision %d of the policy is written and in force; the bucket's lifecycle rules are not. %s Apply again to write them.", w.plan.Revision.ValueInt64(), valid.Sentence(err)))
+	if err != nil {
+		if undone := undo(); undone != nil {
+			diags.AddWarning(fmt.Sprintf("pgbackup_policy (%s): the bucket may have the lifecycle rules of the change already", id.Name),
+				"They could not be taken back: "+valid.Sentence(undone)+" They move only objects of this policy, and the next apply puts them right.")
 		}
+		return failed(err)
 	}
 	return diags
 }
 
-// revise writes the next revision, unless the document means what is in force.
-func (w *writing) revise(ctx context.Context, id location.PolicyID, document policy.Document) (diags diag.Diagnostics) {
-	c := change{id: id, document: document, asOf: w.asOf, create: w.state == nil}
-	after, same := 0, false
-	if w.state != nil {
-		after = int(w.state.Revision.ValueInt64())
-		c.old = w.state.known(ctx)
-		same = c.old != nil && len(policy.Diff(*c.old, document)) == 0
+// movesRules reports whether the bucket's lifecycle rules are asked for at all:
+// not where the policy neither has any nor had.
+func (w *writing) movesRules(c *change) bool {
+	if !w.plan.ManageLifecycle.ValueBool() || c.id.Repository.IsDirectory() {
+		return false
 	}
-	if same && w.plan.Repository.Equal(w.state.Repository) {
+	now := w.plan.LifecycleRules
+	if w.state == nil {
+		return !now.IsNull()
+	}
+	before := w.state.LifecycleRules
+	if now.IsNull() && before.IsNull() {
+		return false
+	}
+	return !now.Equal(before) || !w.state.ManageLifecycle.ValueBool() || c.from != ""
+}
+
+// revising is the next revision on its way.
+type revising struct {
+	change   *change
+	needed   bool // the document is another one
+	opened   connection.Opened
+	envelope policy.Envelope
+}
+
+// prepare finds out whether the revision may be written.
+func (w *writing) prepare(ctx context.Context, next *revising) (diags diag.Diagnostics) {
+	c := next.change
+	if !next.needed && c.from == "" {
 		return nil // the repository knows nothing of what changes
 	}
-	opened, err := w.resource.conn.OpenRepository(ctx, id.Repository, "")
+	var err error
+	if next.opened, err = c.open(ctx, w.resource.conn); err == nil && !next.needed {
+		err = c.findOld(ctx, next.opened.Repository)
+	}
 	if err != nil {
-		diags.AddError(summary(w.verb, id.Name), valid.Sentence(err))
+		diags.AddError(summary(w.verb, c.id.Name), valid.Sentence(err))
 		return diags
 	}
-	envelope := w.resource.conn.Envelope()
-	if !same {
-		if diags.Append(w.approve(ctx, &c, opened, &envelope)...); diags.HasError() {
+	if next.needed {
+		if diags.Append(w.approve(ctx, c, next.opened, &next.envelope)...); diags.HasError() {
 			return diags
 		}
 	}
-	revision, err := opened.PutPolicyRevision(ctx, after, document, envelope)
+	return append(diags, w.tryClass(ctx, c)...)
+}
+
+// revise writes the next revision.
+func (w *writing) revise(ctx context.Context, next *revising) error {
+	c := next.change
+	revision, err := next.opened.PutPolicyRevision(ctx, c.upon, c.document, next.envelope)
 	switch {
 	case c.create && errors.Is(err, repo.ErrPolicyChanged):
-		diags.AddError(summary(w.verb, id.Name),
-			fmt.Sprintf("The repository has a policy of this name already. If it is to be managed here, import it:\n\n  terraform import ADDRESS '%s'\n\n%s", id, valid.Sentence(err)))
-		return diags
+		return c.taken(err)
 	case err != nil:
-		diags.AddError(summary(w.verb, id.Name), valid.Sentence(err))
-		return diags
+		return err
 	}
 	w.plan.Revision = types.Int64Value(int64(revision.Number))
 	w.plan.Digest = types.StringValue(revision.Digest())
-	return diags
+	return nil
 }
 
 // approve finds out what the change loses now and refuses what nobody approved;
@@ -129,9 +152,10 @@ func (w *writing) approve(ctx context.Context, c *change, opened connection.Open
 		return diags
 	}
 	if c.inForce > 0 {
-		return nil // there is a policy already: writing says so
+		diags.AddError(summary(w.verb, c.id.Name), valid.Sentence(c.taken(fmt.Errorf("revision %d is in force", c.inForce))))
+		return diags
 	}
-	v := c.judge(found, w.plan.ApproveExpiry)
+	v := c.judge(ctx, found, w.plan.ApproveExpiry)
 	if diags.Append(v.diags.Errors()...); diags.HasError() {
 		return diags
 	}

@@ -47,7 +47,7 @@ func lifecycleAttribute() schema.Attribute {
 			},
 			"abort_uploads_after": schema.StringAttribute{
 				Optional: true, PlanModifiers: days, Validators: []validator.String{valid.Days()},
-				MarkdownDescription: "How long S3 keeps, and charges for, the parts of an upload that was never finished, in whole days such as `7d`. Longer than the longest backup takes. Defaults to for ever.",
+				MarkdownDescription: "How long S3 keeps, and charges for, the parts of an upload that was never finished, in whole days such as `7d`. Longer than the longest backup takes. Not every server has such rules: MinIO refuses them and drops unfinished uploads by a setting of its own. Defaults to for ever.",
 			},
 		},
 	}
@@ -70,7 +70,8 @@ func (m model) declaredRules(ctx context.Context, keyPrefix string) (rules []lif
 		}
 		return n
 	}
-	return lifecycle.OfRepository(keyPrefix, days(l.NoncurrentAfter), days(l.AbortUploadsAfter)), true, diags
+	rules = lifecycle.OfRepository(keyPrefix, days(l.NoncurrentAfter), days(l.AbortUploadsAfter))
+	return rules, true, diags // after the rules: days adds to diags
 }
 
 func (m model) lifecycle(ctx context.Context) (*lifecycleModel, diag.Diagnostics) {
@@ -97,19 +98,22 @@ func (r *Resource) applyRules(ctx context.Context, at location.Location, rules [
 }
 
 // tryRules finds out before a repository is made whether its rules can be.
-func (r *Resource) tryRules(ctx context.Context, at location.Location) error {
-	b, _, err := r.conn.Bucket(ctx, at)
+func (r *Resource) tryRules(ctx context.Context, at location.Location, rules []lifecycle.Rule) error {
+	b, keyPrefix, err := r.conn.Bucket(ctx, at)
 	if err != nil {
 		return err
 	}
-	_, err = b.Lifecycle(ctx)
-	return withoutRules(err)
+	return withoutRules(b.Possible(ctx, lifecycle.Repository(keyPrefix), rules))
 }
 
-// withoutRules adds to the error of a server without lifecycle rules what to do.
+// withoutRules adds to the error of a server without lifecycle rules, or without
+// these, what to do.
 func withoutRules(err error) error {
-	if errors.Is(err, bucket.ErrNoLifecycle) {
+	switch {
+	case errors.Is(err, bucket.ErrNoLifecycle):
 		return fmt.Errorf("%w; remove lifecycle from the s3 block, and let the server's own means clean up", err)
+	case errors.Is(err, bucket.ErrRefused):
+		return fmt.Errorf("%w. Not every server has rules that drop unfinished uploads: where that is what it refuses, remove abort_uploads_after from s3.lifecycle, and let the server's own means clean up", err)
 	}
 	return err
 }
@@ -150,7 +154,7 @@ func (r *Resource) readRules(ctx context.Context, m *model, at location.Location
 	}
 	if !imported {
 		detail := strings.Join(drift, "; ")
-		if err := b.Competitor(c, owner, declared); err != nil {
+		if err := b.Competitor(c, declared); err != nil {
 			detail = err.Error()
 		}
 		diags.AddWarning(fmt.Sprintf("pgbackup_repository (%s): its lifecycle rules were changed by somebody else", at), valid.Sentence(errors.New(detail)))

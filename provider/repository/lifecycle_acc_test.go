@@ -1,6 +1,7 @@
 package repository_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -158,6 +159,39 @@ func TestAccRepository_anotherOwnerOfTheBucketsRulesIsNamed(t *testing.T) {
 	}
 }
 
+func TestAccRepository_aServerWithoutRulesForUploadsIsToldWithWhatToRemove(t *testing.T) {
+	s := testenv.S3Front(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status, code := http.StatusNotFound, "NoSuchLifecycleConfiguration"
+		if r.Method == http.MethodPut { // as MinIO answers
+			status, code = http.StatusBadRequest, "InvalidArgument"
+		}
+		w.WriteHeader(status)
+		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>no</Message></Error>", code)
+	}))
+	config := bucketServer(t, s)
+	providertest.Run(t,
+		resource.TestStep{Config: config("pg", `lifecycle = { abort_uploads_after = "7d" }`), ExpectError: providertest.Message("(drops unfinished uploads after 7 days). Not every server has rules that drop unfinished uploads: where that is what it refuses, remove abort_uploads_after")},
+		resource.TestStep{Config: config("pg", "")},
+	)
+}
+
+func TestAccRepository_rulesOfTheOlderFormAreNamedBeforeTheRepositoryIsMade(t *testing.T) {
+	s := testenv.S3Front(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			t.Errorf("%s of the rules", r.Method)
+		}
+		_, _ = w.Write([]byte(`<LifecycleConfiguration><Rule><ID>their logs</ID><Prefix>logs/</Prefix><Status>Enabled</Status></Rule></LifecycleConfiguration>`))
+	}))
+	config := bucketServer(t, s)
+	providertest.RunWith(t, func() error {
+		out, err := s.Client().ListObjectsV2(context.Background(), &awss3.ListObjectsV2Input{Bucket: &s.Bucket})
+		if err == nil && len(out.Contents) > 0 {
+			err = fmt.Errorf("%d objects are there", len(out.Contents))
+		}
+		return err
+	}, resource.TestStep{Config: config("pg", `lifecycle = { noncurrent_after = "7d" }`), ExpectError: providertest.Message(`the rules "their logs" have S3's older form`)})
+}
+
 func TestAccRepository_twoStatesOnOneBucketBothLand(t *testing.T) {
 	s := testenv.S3WithLifecycle(t)
 	config := bucketServer(t, s)
@@ -203,6 +237,12 @@ func TestAccRepository_withoutLifecycleTheRulesAreNotAskedFor(t *testing.T) {
 	if list, err := s.Client().ListObjectsV2(t.Context(), &awss3.ListObjectsV2Input{Bucket: &s.Bucket, Prefix: aws.String("other")}); err != nil || len(list.Contents) != 0 {
 		t.Errorf("%d objects were made, %v", len(list.Contents), err)
 	}
+}
+
+func TestAccRepository_mistakesInLifecycleThatAreNotKnownBeforeAreFoundAtApply(t *testing.T) {
+	s := testenv.S3WithLifecycle(t)
+	config := "resource \"terraform_data\" \"days\" {\n  input = \"36h\"\n}\n" + bucketServer(t, s)("prod", `lifecycle = { noncurrent_after = terraform_data.days.output }`)
+	providertest.Run(t, resource.TestStep{Config: config, ExpectError: providertest.Message("36h is not a whole number of days, and S3 counts days: write 2d")})
 }
 
 func TestAccRepository_mistakesInLifecycleAreFoundAtPlan(t *testing.T) {

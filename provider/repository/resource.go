@@ -61,7 +61,7 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	rules, declared, diags := m.declaredRules(ctx, at.Prefix)
 	resp.Diagnostics.Append(diags...)
 	if declared && !resp.Diagnostics.HasError() {
-		if err := r.tryRules(ctx, at); err != nil {
+		if err := r.tryRules(ctx, at, rules); err != nil {
 			resp.Diagnostics.AddError(summary("creating", at.String()), valid.Sentence(err))
 		}
 	}

@@ -54,6 +54,13 @@ func (b *Bucket) Apply(ctx context.Context, owner lifecycle.Owner, rules []lifec
 	return err
 }
 
+// Possible tells, without writing, whether the bucket has lifecycle rules and a
+// place for these. What the server thinks of them only Apply finds out.
+func (b *Bucket) Possible(ctx context.Context, owner lifecycle.Owner, rules []lifecycle.Rule) error {
+	_, _, _, err := b.merged(ctx, owner, rules)
+	return err
+}
+
 // write reads the rules once more, now under the lease, and replaces them.
 func (b *Bucket) write(ctx context.Context, owner lifecycle.Owner, rules []lifecycle.Rule) error {
 	raw, minimumSize, changed, err := b.merged(ctx, owner, rules)
@@ -68,6 +75,9 @@ func (b *Bucket) write(ctx context.Context, owner lifecycle.Owner, rules []lifec
 		err = b.DeleteLifecycle(ctx)
 	} else {
 		err = b.PutLifecycle(ctx, raw, minimumSize)
+	}
+	if errors.Is(err, ErrRefused) && len(rules) > 0 {
+		return fmt.Errorf("%w; these were %s", err, told(rules))
 	}
 	if err != nil {
 		return err
@@ -107,10 +117,10 @@ func (b *Bucket) settle(ctx context.Context, owner lifecycle.Owner, rules []life
 			return nil
 		}
 		if time.Now().After(limit) {
-			if err := b.Competitor(c, owner, rules); err != nil {
+			if err := b.Competitor(c, rules); err != nil {
 				return err
 			}
-			return fmt.Errorf("lifecycle rules of bucket %s were written, and after %s are not as written: %s; look who else changes them, then apply again", b.name, b.opts.Settle, strings.Join(drift, "; "))
+			return fmt.Errorf("lifecycle rules of bucket %s were written, and after %s are not as written: %s; look who else changes them, and whether this server has such rules, then apply again", b.name, b.opts.Settle, strings.Join(drift, "; "))
 		}
 		if err := pause(ctx, between); err != nil {
 			return err
@@ -118,12 +128,13 @@ func (b *Bucket) settle(ctx context.Context, owner lifecycle.Owner, rules []life
 	}
 }
 
-// Competitor is the CompetitorError for rules of owner that were written once and
-// are no longer there, while rules that pgbackup did not write are; nil when that
-// is not so.
-func (b *Bucket) Competitor(c lifecycle.Configuration, owner lifecycle.Owner, rules []lifecycle.Rule) error {
+// Competitor is the CompetitorError for an owner's rules that were written once and
+// are no longer there, while rules that pgbackup did not write are and none of
+// those it did, for whatever owner: who replaces all rules leaves none of them.
+// nil when that is not so.
+func (b *Bucket) Competitor(c lifecycle.Configuration, rules []lifecycle.Rule) error {
 	foreign := c.Foreign()
-	if len(foreign) == 0 || len(rules) == 0 || len(c.Own(owner)) > 0 {
+	if len(foreign) == 0 || len(rules) == 0 || c.Len() > len(foreign) {
 		return nil
 	}
 	e := &CompetitorError{Bucket: b.name, Seen: foreign}

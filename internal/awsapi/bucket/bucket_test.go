@@ -220,6 +220,56 @@ func TestARefusalNamesThePermissionThatIsMissing(t *testing.T) {
 	}
 }
 
+func TestWhoChangesRulesOfOneOwnerOnlyIsNotTakenForAnotherOwnerOfAllRules(t *testing.T) {
+	t.Parallel()
+	b, r := recorded(t, foreign)
+	apply(t, b, lifecycle.Repository("other"), lifecycle.OfRepository("other", 30, 0))
+	before := r.document()
+	r.afterPut = func() { r.raw = []byte(before) } // drops what comes
+	err := b.Apply(t.Context(), lifecycle.Repository("pg"), lifecycle.OfRepository("pg", 0, 7))
+	var competitor *CompetitorError
+	if err == nil || errors.As(err, &competitor) || !strings.Contains(err.Error(), "whether this server has such rules") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestRulesTheServerRefusesAreNamedWithWhatTheyDo(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"InvalidStorageClass", "InvalidArgument", "MalformedXML", "InvalidRequest"} {
+		b, r := recorded(t, foreign)
+		r.answer = func(method string, w http.ResponseWriter) bool {
+			if method == http.MethodPut {
+				fail(w, http.StatusBadRequest, code)
+			}
+			return method == http.MethodPut
+		}
+		err := b.Apply(t.Context(), lifecycle.Repository("pg"), lifecycle.OfRepository("pg", 0, 7))
+		if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), code) || !strings.Contains(err.Error(), "drops unfinished uploads after 7 days") || r.document() != foreign {
+			t.Errorf("%s: %v", code, err)
+		}
+	}
+}
+
+// As S3 answers to it, which no server here does.
+func TestRulesOfTheOlderFormAreRefusedBeforeTheServerRefusesTheMix(t *testing.T) {
+	t.Parallel()
+	const older = `<LifecycleConfiguration><Rule><ID>older</ID><Prefix>logs/</Prefix><Status>Enabled</Status><Expiration><Days>9</Days></Expiration></Rule></LifecycleConfiguration>`
+	b, r := recorded(t, older)
+	rules := lifecycle.OfRepository("pg", 30, 0)
+	var mixed *lifecycle.OldFormError
+	for name, err := range map[string]error{
+		"asked": b.Possible(t.Context(), lifecycle.Repository("pg"), rules), "applied": b.Apply(t.Context(), lifecycle.Repository("pg"), rules),
+	} {
+		if !errors.As(err, &mixed) || !strings.Contains(err.Error(), `"older"`) || r.count(http.MethodPut) != 0 {
+			t.Errorf("%s: %v, %d writes", name, err, r.count(http.MethodPut))
+		}
+	}
+	apply(t, b, lifecycle.Repository("pg"), nil)
+	if err := b.PutLifecycle(t.Context(), []byte(strings.Replace(older, "</Rule>", "</Rule><Rule><Filter/></Rule>", 1)), ""); !errors.Is(err, ErrRefused) {
+		t.Errorf("the server takes the mix: %v", err)
+	}
+}
+
 func TestAnAnswerThatIsNoConfigurationIsNeverWrittenBack(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]string{

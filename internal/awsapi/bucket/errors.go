@@ -5,17 +5,37 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/smithy-go"
-
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/lifecycle"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/s3"
 )
 
 // ErrNoLifecycle: the server has no lifecycle rules.
 var ErrNoLifecycle = errors.New("this server has no lifecycle rules")
+
+// ErrRefused: the server takes no such rules. It does not know a storage class or
+// a kind of rule, or its own rules forbid what is asked.
+var ErrRefused = errors.New("the server refuses the rules")
+
+// refusals are the codes that servers answer then. S3 itself calls nearly all
+// of that MalformedXML or InvalidRequest.
+var refusals = []string{"InvalidStorageClass", "InvalidArgument", "InvalidRequest", "MalformedXML"}
+
+// told says at most five rules with what they do.
+func told(rules []lifecycle.Rule) string {
+	var all []string
+	for i, r := range rules {
+		if i == 5 {
+			all = append(all, fmt.Sprintf("%d more", len(rules)-i))
+			break
+		}
+		all = append(all, r.String())
+	}
+	return strings.Join(all, ", ")
+}
 
 // CompetitorError: rules that were written are gone again and others are there.
 // Two writers each replace the whole document.
@@ -49,25 +69,20 @@ func (b *Bucket) fail(ctx context.Context, verb, permission string, err error) e
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
 	}
-	status := 0
-	var res *awshttp.ResponseError
-	if errors.As(err, &res) && res.ResponseError != nil && res.Response != nil {
-		status = res.HTTPStatusCode()
-	}
+	code, status := s3.Answer(err)
 	switch {
-	case status == http.StatusNotImplemented, status == http.StatusMethodNotAllowed, code(err) == "NotImplemented":
-		return fmt.Errorf("%s: %w (%s, HTTP %d)", op, ErrNoLifecycle, code(err), status)
-	case code(err) == "AccessDenied":
+	case status == http.StatusNotImplemented, status == http.StatusMethodNotAllowed, code == "NotImplemented":
+		return fmt.Errorf("%s: %w (%s, HTTP %d)", op, ErrNoLifecycle, code, status)
+	case code == "AccessDenied":
 		return fmt.Errorf("%s: %w: allow this identity %s on arn:aws:s3:::%s (HTTP %d)", op, objstore.ErrDenied, permission, b.name, status)
+	case slices.Contains(refusals, code):
+		return fmt.Errorf("%s: %w: %w", op, ErrRefused, s3.Explain(err, b.cfg.Region))
 	}
 	return fmt.Errorf("%s: %w", op, s3.Explain(err, b.cfg.Region))
 }
 
 // code of the server's error inside err, "" when there is none.
 func code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode()
-	}
-	return ""
+	code, _ := s3.Answer(err)
+	return code
 }

@@ -19,6 +19,7 @@ import (
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/s3"
 )
 
 // callTimeout bounds one request, its retries included. State files are small.
@@ -41,6 +42,7 @@ type Options struct {
 type Object struct {
 	client      *awss3.Client
 	bucket, key string
+	region      string
 }
 
 // Version is one state of the object.
@@ -77,6 +79,10 @@ func Open(ctx context.Context, opts Options) (*Object, error) {
 		}
 		cfg.Region = "us-east-1" // what servers other than AWS expect
 	}
+	o.region = cfg.Region
+	if cfg.Credentials != nil {
+		cfg.Credentials = s3.Credentials(cfg.Credentials)
+	}
 	o.client = awss3.NewFromConfig(cfg, func(c *awss3.Options) {
 		// What other servers stumble over otherwise; see package objstore/s3.
 		c.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
@@ -97,7 +103,7 @@ func (o *Object) URL() string {
 
 // Beside is the object whose key is this one's with something behind it.
 func (o *Object) Beside(suffix string) *Object {
-	return &Object{client: o.client, bucket: o.bucket, key: o.key + suffix}
+	return &Object{client: o.client, bucket: o.bucket, key: o.key + suffix, region: o.region}
 }
 
 // List gives all versions and delete markers, newest first. The error is

@@ -3,6 +3,8 @@ package versions
 import (
 	"bytes"
 	"context"
+	"crypto/md5" //nolint:gosec // S3's own checksum of an upload, not a signature
+	"encoding/base64"
 	"errors"
 	"fmt"
 
@@ -27,7 +29,7 @@ func (o *Object) Write(ctx context.Context, data []byte, etag string) (Version, 
 		return Version{}, o.fail(ctx, "look at", err)
 	}
 	out, err := o.client.PutObject(ctx, &awss3.PutObjectInput{
-		Bucket: &o.bucket, Key: &o.key, Body: bytes.NewReader(data), IfMatch: aws.String(`"` + etag + `"`),
+		Bucket: &o.bucket, Key: &o.key, Body: bytes.NewReader(data), ContentMD5: checksum(data), IfMatch: aws.String(`"` + etag + `"`),
 		ContentType: head.ContentType, ServerSideEncryption: head.ServerSideEncryption, SSEKMSKeyId: head.SSEKMSKeyId, BucketKeyEnabled: head.BucketKeyEnabled,
 		Metadata: head.Metadata,
 	})
@@ -51,7 +53,7 @@ func (o *Object) Create(ctx context.Context, data []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	_, err := o.client.PutObject(ctx, &awss3.PutObjectInput{
-		Bucket: &o.bucket, Key: &o.key, Body: bytes.NewReader(data), IfNoneMatch: aws.String("*"), ContentType: aws.String("application/json"),
+		Bucket: &o.bucket, Key: &o.key, Body: bytes.NewReader(data), ContentMD5: checksum(data), IfNoneMatch: aws.String("*"), ContentType: aws.String("application/json"),
 	})
 	if err == nil {
 		return nil
@@ -68,6 +70,13 @@ func (o *Object) Create(ctx context.Context, data []byte) error {
 		return fmt.Errorf("create %s: %w: the server refuses it although nothing is there, perhaps because something was", o.URL(), objstore.ErrUnsupported)
 	}
 	return err
+}
+
+// checksum is what S3 asks for of every upload to a bucket whose Object Lock has a
+// default retention.
+func checksum(data []byte) *string {
+	sum := md5.Sum(data)
+	return aws.String(base64.StdEncoding.EncodeToString(sum[:]))
 }
 
 // Remove deletes the object; on a versioned bucket its versions stay.

@@ -62,9 +62,10 @@ type Store struct {
 	region string
 	stall  time.Duration
 
-	withoutCRC atomic.Bool // the server refuses CRC64NVME
-	oneByOne   atomic.Bool // the server has no DeleteObjects
-	bucketSeen atomic.Bool // something was answered that proves the bucket exists
+	withoutCRC atomic.Bool           // the server refuses CRC64NVME
+	oneByOne   atomic.Bool           // the server has no DeleteObjects
+	untagged   atomic.Pointer[error] // why the server takes no tags
+	bucketSeen atomic.Bool           // something was answered that proves the bucket exists
 }
 
 var (
@@ -127,7 +128,7 @@ func loadConfig(ctx context.Context, cfg Config) (aws.Config, error) {
 		c.Region = "us-east-1" // what servers other than AWS expect
 	}
 	if c.Credentials != nil {
-		c.Credentials = aws.NewCredentialsCache(credentials{c.Credentials})
+		c.Credentials = Credentials(c.Credentials)
 	}
 	return c, nil
 }

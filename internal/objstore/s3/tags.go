@@ -2,13 +2,17 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 )
@@ -21,6 +25,9 @@ const maxTags = 10
 // them, and cost reports and scanners put theirs on the same objects. What is as
 // wanted is not written.
 func (s *Store) SetTags(ctx context.Context, key string, tags map[string]string) error {
+	if err := s.TagsRefused(); err != nil {
+		return s.fail(ctx, "tag", key, err)
+	}
 	now, err := s.Tags(ctx, key)
 	if err != nil {
 		return err
@@ -42,6 +49,9 @@ func (s *Store) SetTags(ctx context.Context, key string, tags map[string]string)
 		Bucket: &s.bucket, Key: s.full(key), Tagging: &types.Tagging{TagSet: set},
 	})
 	if err != nil {
+		if refusesTags(err, true) {
+			s.foundUntagged(err, nil)
+		}
 		return s.fail(ctx, "tag", key, err)
 	}
 	return nil
@@ -57,6 +67,9 @@ func (s *Store) Tags(ctx context.Context, key string) (map[string]string, error)
 		return map[string]string{}, nil
 	}
 	if err != nil {
+		if refusesTags(err, true) {
+			s.foundUntagged(err, nil)
+		}
 		return nil, s.fail(ctx, "read tags of", key, err)
 	}
 	tags := make(map[string]string, len(out.TagSet))
@@ -64,4 +77,56 @@ func (s *Store) Tags(ctx context.Context, key string) (map[string]string, error)
 		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
 	return tags, nil
+}
+
+// TagsRefused says why the server takes no tags, as far as was found out.
+func (s *Store) TagsRefused() error {
+	if why := s.untagged.Load(); why != nil {
+		return *why
+	}
+	return nil
+}
+
+// tagsToSend are the tags to write an object with: none where they are refused,
+// for an object without tags is worth more than none.
+func (s *Store) tagsToSend(tags map[string]string) map[string]string {
+	if len(tags) == 0 || s.TagsRefused() != nil {
+		return nil
+	}
+	return tags
+}
+
+// refusesTags tells whether a request with tags failed because of them: the server
+// names tagging, or it does not do something of which the tags are all that is
+// left (alone). Not every service says so alike: Cloudflare R2 has "NotImplemented:
+// Header 'x-amz-tagging' … not implemented", Backblaze B2 "InvalidArgument:
+// Unsupported header 'x-amz-tagging'", and AWS names s3:PutObjectTagging to who may
+// write but not tag.
+func refusesTags(err error, alone bool) bool {
+	said := ""
+	if api := smithy.APIError(nil); errors.As(err, &api) {
+		said = strings.ToLower(api.ErrorCode() + " " + api.ErrorMessage())
+	}
+	switch status(err) {
+	case http.StatusNotImplemented, http.StatusMethodNotAllowed:
+		return alone || strings.Contains(said, "tagging")
+	case http.StatusBadRequest, http.StatusForbidden:
+		return strings.Contains(said, "tagging")
+	}
+	return false
+}
+
+// foundUntagged keeps why tags were refused. again is what came of the request
+// without them: when it failed too, the tags were not to blame.
+func (s *Store) foundUntagged(refused, again error) {
+	if again != nil {
+		return
+	}
+	why := s.classify(refused)
+	if errors.Is(why, objstore.ErrDenied) || errors.Is(why, objstore.ErrUnsupported) {
+		s.untagged.CompareAndSwap(nil, &why)
+		return
+	}
+	why = fmt.Errorf("%w: %w", objstore.ErrUnsupported, why)
+	s.untagged.CompareAndSwap(nil, &why)
 }

@@ -27,6 +27,7 @@ func (s *Store) Create(ctx context.Context, key string, opts objstore.PutOptions
 	if err := check(ctx, "create", key); err != nil {
 		return nil, err
 	}
+	opts.Tags = s.tagsToSend(opts.Tags)
 	in := &awss3.CreateMultipartUploadInput{
 		Bucket: &s.bucket, Key: s.full(key), ContentType: contentType(opts),
 		StorageClass: types.StorageClass(opts.StorageClass), Tagging: tagging(opts.Tags),
@@ -36,7 +37,14 @@ func (s *Store) Create(ctx context.Context, key string, opts objstore.PutOptions
 		in.ChecksumAlgorithm, in.ChecksumType = types.ChecksumAlgorithmCrc64nvme, types.ChecksumTypeFullObject
 	}
 	out, err := s.client.CreateMultipartUpload(ctx, in)
-	if withCRC && s.refusesCRC(err) {
+	switch {
+	case opts.Tags != nil && refusesTags(err, !withCRC):
+		untagged := opts
+		untagged.Tags = nil
+		up, again := s.Create(ctx, key, untagged)
+		s.foundUntagged(err, again)
+		return up, again
+	case withCRC && s.refusesCRC(err):
 		return s.Create(ctx, key, opts)
 	}
 	if err != nil {

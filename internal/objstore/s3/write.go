@@ -59,18 +59,27 @@ func (s *Store) Put(ctx context.Context, key string, data []byte, opts objstore.
 }
 
 func (s *Store) put(ctx context.Context, key string, data []byte, sum uint64, opts objstore.PutOptions) (*awss3.PutObjectOutput, error) {
+	opts.Tags = s.tagsToSend(opts.Tags)
 	in := &awss3.PutObjectInput{
 		Bucket: &s.bucket, Key: s.full(key), Body: bytes.NewReader(data), ContentLength: aws.Int64(int64(len(data))),
 		ContentType: contentType(opts), StorageClass: types.StorageClass(opts.StorageClass), Tagging: tagging(opts.Tags),
 	}
 	in.IfNoneMatch, in.IfMatch = conditions(opts.Condition)
-	if s.withoutCRC.Load() {
-		in.ContentMD5 = contentMD5(data)
-	} else {
+	withCRC := !s.withoutCRC.Load()
+	if withCRC {
 		in.ChecksumCRC64NVME = encodeCRC(sum)
+	} else {
+		in.ContentMD5 = contentMD5(data)
 	}
 	out, err := s.client.PutObject(ctx, in, bodyOptions(len(data)))
-	if s.refusesCRC(err) {
+	switch {
+	case opts.Tags != nil && refusesTags(err, !withCRC):
+		untagged := opts
+		untagged.Tags = nil
+		out, again := s.put(ctx, key, data, sum, untagged)
+		s.foundUntagged(err, again)
+		return out, again
+	case withCRC && s.refusesCRC(err):
 		return s.put(ctx, key, data, sum, opts)
 	}
 	return out, err
@@ -115,12 +124,9 @@ func refused(err error) error {
 	return fmt.Errorf("%w (%s, HTTP %d)", objstore.ErrPrecondition, code(err), status(err))
 }
 
-// refusesCRC finds out that the server can not do CRC64NVME, once: the caller
-// then tries again without.
+// refusesCRC finds out that the server can not do CRC64NVME, which the request
+// had: the caller then tries again without.
 func (s *Store) refusesCRC(err error) bool {
-	if err == nil || s.withoutCRC.Load() {
-		return false
-	}
 	switch status(err) {
 	case http.StatusBadRequest, http.StatusNotImplemented:
 	default:
