@@ -87,14 +87,28 @@ func (opts ReviewOptions) review(ctx context.Context) (*Review, error) {
 	return review, nil
 }
 
+// CheckClock fails when the store says that points were written later than it is
+// now on this machine: the review leaves those out, and a rotation would not.
+func (r *Review) CheckClock() error {
+	now := r.past.opts.Now
+	for _, l := range r.past.history.At(now.AddDate(100, 0, 0)) {
+		if ahead := l.Committed.Sub(now); l.Deleted.IsZero() && ahead > retention.FutureSkew {
+			return r.past.opts.unknown(fmt.Errorf("the store says that %s was written %s from now: set the clock of this machine or of the store", l.Ref, ahead.Round(time.Second)))
+		}
+	}
+	return nil
+}
+
 // Approves reports whether the code names the loss as of any moment of the last
 // impact.ApprovalLife, and the newest such moment. Backups, rotations and holds since
-// then do not void a code; other rules, another repository, other points do.
+// then do not void a code; other rules, another repository, other points do, and so
+// do points that were held or condemned then, and no loss for that reason, and are
+// lost now: nobody who agreed saw these.
 //
 // It may have to read tombstones. Not for several goroutines at once.
 func (r *Review) Approves(ctx context.Context, code string) (asOf time.Time, ok bool, err error) {
-	n, _, err := impact.ParseCode(code)
-	if err != nil {
+	n := counted(code)
+	if n == 0 {
 		return time.Time{}, false, nil // no code approves nothing
 	}
 	opts, rules := r.past.opts, r.past.rules
@@ -106,7 +120,16 @@ func (r *Review) Approves(ctx context.Context, code string) (asOf time.Time, ok 
 	if err != nil {
 		return time.Time{}, false, opts.unknown(err)
 	}
-	return asOf, ok, nil
+	return asOf, ok && !r.past.letGo(asOf), nil
+}
+
+// counted is how many points a code is for, 0 for what is no code.
+func counted(code string) int {
+	n, _, err := impact.ParseCode(code)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // ruleChange is the rules of before and after, and whose they are.

@@ -51,6 +51,26 @@ func (p *past) wasLost(ctx context.Context, from, to time.Time, matches func(imp
 	return t.newest(ctx, matches)
 }
 
+// letGo reports whether a point is lost now that was held or condemned at a moment.
+func (p *past) letGo(then time.Time) bool {
+	aside := map[repo.Ref]bool{}
+	for _, l := range p.at(then) {
+		if l.Held || l.Condemned {
+			aside[l.Ref] = true
+		}
+	}
+	if len(aside) == 0 {
+		return false
+	}
+	v := p.judge(p.at(p.opts.Now), p.opts.Now)
+	for i := range v.points {
+		if point := &v.points[i]; point.Before.Kept && !point.After.Kept && aside[v.listed[i].Ref] {
+			return true
+		}
+	}
+	return false
+}
+
 // lost is what the rules alone lose as of a moment.
 func (p *past) lost(ctx context.Context, at time.Time) (impact.Set, error) {
 	if err := p.prepare(ctx, at); err != nil {

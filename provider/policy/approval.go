@@ -82,7 +82,11 @@ func (c *change) reviewIn(ctx context.Context, conn *connection.Connection, open
 	if c.asOf.IsZero() {
 		c.asOf = now
 	}
-	return rotate.ReviewChange(ctx, rotate.ReviewOptions{Repo: opened.Repository, Old: c.old, New: c.document, AsOf: c.asOf, Now: now, Prices: prices})
+	found, err := rotate.ReviewChange(ctx, rotate.ReviewOptions{Repo: opened.Repository, Old: c.old, New: c.document, AsOf: c.asOf, Now: now, Prices: prices})
+	if err != nil {
+		return nil, err
+	}
+	return found, found.CheckClock()
 }
 
 // findOld decides what the change is held against: what the repository says, not

@@ -100,7 +100,7 @@ func openSealed(t *testing.T, s3 *testenv.S3Server) *repo.Repository {
 // presentable puts what a reader has in place of what this test has.
 func presentable(text string, s3 *testenv.S3Server) string {
 	text = regexp.MustCompile(`(?m)^.*: (Refreshing state|Reading|Read complete).*\n`).ReplaceAllString(text, "")
-	text = regexp.MustCompile(`[?&](endpoint|path_style|region)=[^&"#\]\s)]*`).ReplaceAllString(text, "")
+	text = regexp.MustCompile(`[?&](endpoint|path_style|region)=[^&"#\]\s)']*`).ReplaceAllString(text, "")
 	text = strings.ReplaceAll(text, " (for comparison: the bucket is not AWS's)", "")
 	text = strings.ReplaceAll(text, s3.Endpoint, "https://s3.us-east-1.amazonaws.com")
 	text = strings.ReplaceAll(text, s3.Bucket, "acme-pg-backups")
