@@ -121,6 +121,7 @@ type preview struct {
 	revision policy.Revision // of a policy; zero for rules to try
 	prices   cost.Table
 	now      time.Time
+	warnings diag.Diagnostics
 }
 
 func (d *RetentionPreview) read(ctx context.Context, m *previewModel) diag.Diagnostics {
@@ -135,7 +136,7 @@ func (d *RetentionPreview) read(ctx context.Context, m *previewModel) diag.Diagn
 	if err != nil {
 		diags.Append(failed("pgbackup_retention_preview", attribute, err))
 	}
-	return diags
+	return append(diags, p.warnings...)
 }
 
 // readFrom reads the place that the attribute it returns names.
@@ -157,7 +158,11 @@ func (d *RetentionPreview) readFrom(ctx context.Context, m *previewModel, p *pre
 		if err := d.open(ctx, p, name); err != nil {
 			return err
 		}
-		return m.fill(ctx, p)
+		if err := m.fill(ctx, p); err != nil || m.KeepCount.ValueInt64()+m.DeleteCount.ValueInt64() > 0 {
+			return err
+		}
+		p.warnings, err = unknownSource(ctx, "pgbackup_retention_preview", p.opened, m.Source)
+		return err
 	})
 }
 

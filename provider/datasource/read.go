@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
@@ -19,6 +20,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/nearest"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/connection"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
@@ -52,6 +54,32 @@ func within(ctx context.Context, limit time.Duration, at location.Location, read
 		return context.Cause(ctx)
 	}
 	return err
+}
+
+// unknownSource warns of a filter that matches no source there is: a mistyped name
+// would read as "nothing there" for ever.
+func unknownSource(ctx context.Context, kind string, r *repo.Repository, source types.String) (diags diag.Diagnostics, err error) {
+	if source.ValueString() == "" {
+		return nil, nil
+	}
+	all, err := r.List(ctx, repo.Filter{})
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, l := range all {
+		if l.Source == source.ValueString() {
+			return nil, nil
+		}
+		if l.Source != "" {
+			names = append(names, l.Source)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	diags.AddAttributeWarning(path.Root("source"), fmt.Sprintf("%s: there is no recovery point of source %q", kind, source.ValueString()),
+		valid.Sentence(fmt.Errorf("sources with points in %s: %d%s", r.URL(), len(names), nearest.Suggestion(source.ValueString(), names))))
+	return diags, nil
 }
 
 // failed is the error of a read, at the attribute that names what was read.

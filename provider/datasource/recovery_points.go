@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -117,7 +118,8 @@ func (d *RecoveryPoints) Read(ctx context.Context, req datasource.ReadRequest, r
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	strangers, err := d.read(ctx, &m)
+	strangers, warnings, err := d.read(ctx, &m)
+	resp.Diagnostics.Append(warnings...)
 	if err != nil {
 		resp.Diagnostics.Append(failed("pgbackup_recovery_points", "repository", err))
 		return
@@ -130,10 +132,10 @@ func (d *RecoveryPoints) Read(ctx context.Context, req datasource.ReadRequest, r
 
 // read fills in the points. strangers are the problems of files that are no
 // points of any source.
-func (d *RecoveryPoints) read(ctx context.Context, m *recoveryPointsModel) (strangers []error, err error) {
+func (d *RecoveryPoints) read(ctx context.Context, m *recoveryPointsModel) (strangers []error, warnings diag.Diagnostics, err error) {
 	place, err := location.Parse(m.Repository.ValueString())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	err = within(ctx, readTime, place, func(ctx context.Context) error {
 		opened, err := d.conn.OpenRepository(ctx, place, "")
@@ -143,6 +145,11 @@ func (d *RecoveryPoints) read(ctx context.Context, m *recoveryPointsModel) (stra
 		listed, err := opened.List(ctx, repo.Filter{Source: m.Source.ValueString(), Kind: m.Kind.ValueString()})
 		if err != nil {
 			return err
+		}
+		if len(listed) == 0 {
+			if warnings, err = unknownSource(ctx, "pgbackup_recovery_points", opened.Repository, m.Source); err != nil {
+				return err
+			}
 		}
 		for _, l := range listed {
 			if l.ID == "" {
@@ -156,7 +163,7 @@ func (d *RecoveryPoints) read(ctx context.Context, m *recoveryPointsModel) (stra
 		m.show(found, total)
 		return nil
 	})
-	return strangers, err
+	return strangers, warnings, err
 }
 
 func (m *recoveryPointsModel) show(found []repo.Listed, total int) {
