@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +12,7 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/awsapi/versions"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/parallel"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/statefile"
 )
 
@@ -67,30 +67,11 @@ const stateReaders = 4
 // understood is a problem of that version alone.
 func readStates(ctx context.Context, o *versions.Object, list []versions.Version) ([]stateVersion, error) {
 	states := make([]stateVersion, len(list))
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	next := make(chan int)
-	var readers sync.WaitGroup
-	for range stateReaders {
-		readers.Go(func() {
-			for i := range next {
-				v := stateVersion{Version: list[i]}
-				if err := v.read(ctx, o); err != nil {
-					cancel(err)
-				}
-				states[i] = v
-			}
-		})
-	}
-	for i := range list {
-		if ctx.Err() != nil {
-			break
-		}
-		next <- i
-	}
-	close(next)
-	readers.Wait()
-	return states, context.Cause(ctx)
+	err := parallel.Each(ctx, stateReaders, len(list), func(ctx context.Context, i int) error {
+		states[i].Version = list[i]
+		return states[i].read(ctx, o)
+	})
+	return states, err
 }
 
 // read fetches the version. The error is one that concerns all versions.

@@ -8,10 +8,10 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
 
-// LastDocument reads what a policy says, or said when it was retired: rules that
+// lastDocument reads what a policy says, or said when it was retired: rules that
 // were in force protect their points until others are agreed upon. nil, without
 // an error, when the policy never was.
-func LastDocument(ctx context.Context, r *repo.Repository, name string) (*policy.Document, policy.Revision, error) {
+func lastDocument(ctx context.Context, r *repo.Repository, name string) (*policy.Document, policy.Revision, error) {
 	rev, err := r.CurrentPolicy(ctx, name)
 	switch {
 	case errors.Is(err, repo.ErrNotFound):
@@ -28,7 +28,7 @@ func LastDocument(ctx context.Context, r *repo.Repository, name string) (*policy
 // it loses is still to be approved, so the rules stand in it that a rotation is
 // held to. nil, without an error, when the policy never was.
 func HeldAgainst(ctx context.Context, r *repo.Repository, name string) (*policy.Document, policy.Revision, error) {
-	last, rev, err := LastDocument(ctx, r, name)
+	last, rev, err := lastDocument(ctx, r, name)
 	if err != nil || last == nil {
 		return nil, rev, err
 	}

@@ -81,7 +81,7 @@ func TestARetiredPolicyIsTheOneBefore(t *testing.T) {
 	t.Parallel()
 	f := reviewed(t)
 	f.nightly("a", "prod", 10)
-	if d, _, err := LastDocument(t.Context(), f.Repository, "prod"); d != nil || err != nil {
+	if d, _, err := lastDocument(t.Context(), f.Repository, "prod"); d != nil || err != nil {
 		t.Fatalf("%v, %v of a policy that never was", d, err)
 	}
 	if _, err := f.PutPolicyRevision(t.Context(), 0, dailyDoc(9), policy.Envelope{At: now}); err != nil {
@@ -90,7 +90,7 @@ func TestARetiredPolicyIsTheOneBefore(t *testing.T) {
 	if err := f.RetirePolicy(t.Context(), "prod", policy.Envelope{At: now}); err != nil {
 		t.Fatal(err)
 	}
-	last, rev, err := LastDocument(t.Context(), f.Repository, "prod")
+	last, rev, err := lastDocument(t.Context(), f.Repository, "prod")
 	if err != nil || last == nil || last.Retention.KeepDaily != 9 || !rev.Envelope.Retired {
 		t.Fatalf("%+v %+v %v", last, rev, err)
 	}

@@ -3,7 +3,6 @@ package datasource
 import (
 	"cmp"
 	"context"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/impact"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/rotate"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/told"
 )
 
 // fill decides and puts the outcome into the attributes.
@@ -31,7 +31,7 @@ func (m *previewModel) fill(ctx context.Context, p *preview) error {
 	}
 	m.Warnings = append([]string{}, out.Warnings...)
 	if p.revision.Number > 0 {
-		m.Revision = number(p.revision.Number)
+		m.Revision = told.Number(p.revision.Number)
 	}
 	return m.fillImpact(p, out)
 }
@@ -50,7 +50,7 @@ func decided(list []rotate.Decision, limit int) (shown []decisionModel, count, b
 			continue
 		}
 		one := decisionModel{
-			ID: types.StringValue(d.ID), Source: types.StringValue(d.Source), Kind: types.StringValue(d.Kind), Start: at(d.Start),
+			ID: types.StringValue(d.ID), Source: types.StringValue(d.Source), Kind: types.StringValue(d.Kind), Start: told.Moment(d.Start),
 			Reasons: d.Reasons, Tier: some(d.Tier),
 		}
 		if d.Bytes > 0 {
@@ -58,7 +58,7 @@ func decided(list []rotate.Decision, limit int) (shown []decisionModel, count, b
 		}
 		shown = append(shown, one)
 	}
-	return shown, number(len(list)), types.Int64Value(total)
+	return shown, told.Number(len(list)), types.Int64Value(total)
 }
 
 // fillImpact tells how far back one can restore and what it costs: a rotation is
@@ -81,33 +81,27 @@ func (m *previewModel) fillImpact(p *preview, out rotate.Outcome) error {
 			})
 		}
 	}
-	told, err := impact.Of(facts)
+	found, err := impact.Of(facts)
 	if err != nil {
 		return err
 	}
 	m.Groups = []groupModel{}
 	var oldest time.Time
-	for _, g := range told.Groups {
+	for _, g := range found.Groups {
 		if !g.OldestAfter.IsZero() && (oldest.IsZero() || g.OldestAfter.Before(oldest)) {
 			oldest = g.OldestAfter
 		}
 		m.Groups = append(m.Groups, groupModel{
-			Source: types.StringValue(g.Source), Kind: types.StringValue(g.Kind), Keep: number(g.After), Delete: number(g.Lost),
-			OldestNow: at(g.OldestBefore), OldestAfter: at(g.OldestAfter), GapNowSeconds: seconds(g.GapBefore), GapSeconds: seconds(g.GapAfter),
+			Source: types.StringValue(g.Source), Kind: types.StringValue(g.Kind), Keep: told.Number(g.After), Delete: told.Number(g.Lost),
+			OldestNow: told.Moment(g.OldestBefore), OldestAfter: told.Moment(g.OldestAfter), GapNowSeconds: told.Seconds(g.GapBefore), GapSeconds: told.Seconds(g.GapAfter),
 		})
 	}
-	m.Oldest = at(oldest)
-	if c := told.Cost; c != nil {
-		m.Cost = &costModel{Now: dollars(c.Before), After: dollars(c.After), Prices: types.StringValue(c.Prices)}
+	m.Oldest = told.Moment(oldest)
+	if c := found.Cost; c != nil {
+		m.Cost = &costModel{Now: told.Dollars(c.Before), After: told.Dollars(c.After), Prices: types.StringValue(c.Prices)}
 	}
 	return nil
 }
-
-func seconds(d time.Duration) types.Int64 { return types.Int64Value(int64(d / time.Second)) }
-
-// dollars rounds an estimate, so that a sum in another order gives the same. Small
-// repositories cost less than a cent, which is not nothing.
-func dollars(usd float64) types.Float64 { return types.Float64Value(math.Round(usd*1e6) / 1e6) }
 
 // firstClause is the beginning of a warning, for its summary: Terraform folds
 // warnings of one summary into one.

@@ -115,14 +115,6 @@ func moment(text types.String) time.Time {
 	return t
 }
 
-// at is a moment as an attribute, null for none.
-func at(t time.Time) types.String {
-	if t.IsZero() {
-		return types.StringNull()
-	}
-	return types.StringValue(t.UTC().Format(time.RFC3339))
-}
-
 // some is a text as an attribute, null for none.
 func some(text string) types.String {
 	if text == "" {
@@ -130,8 +122,6 @@ func some(text string) types.String {
 	}
 	return types.StringValue(text)
 }
-
-func number(n int) types.Int64 { return types.Int64Value(int64(n)) }
 
 func text(description string) schema.StringAttribute {
 	return schema.StringAttribute{Computed: true, MarkdownDescription: description}

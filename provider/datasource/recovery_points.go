@@ -15,6 +15,7 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/told"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
 )
 
@@ -171,20 +172,20 @@ func (m *recoveryPointsModel) show(found []repo.Listed, total int) {
 	m.Points = make([]pointModel, len(found))
 	for i, l := range found {
 		p := pointModel{
-			ID: types.StringValue(l.ID), Source: types.StringValue(l.Source), Kind: types.StringValue(l.Kind), Start: at(l.Start),
+			ID: types.StringValue(l.ID), Source: types.StringValue(l.Source), Kind: types.StringValue(l.Kind), Start: told.Moment(l.Start),
 			Verified: types.BoolValue(l.Verified()), Held: types.BoolValue(l.Held), Tier: some(l.CurrentTier()),
 		}
 		if l.Problem != nil {
 			p.Problem = types.StringValue(l.Problem.Error())
 		}
 		if l.Manifest != nil {
-			p.End, p.Bytes, p.Policy = at(l.Manifest.End), types.Int64Value(l.Manifest.StoredSize()), some(l.Manifest.Policy)
+			p.End, p.Bytes, p.Policy = told.Moment(l.Manifest.End), types.Int64Value(l.Manifest.StoredSize()), some(l.Manifest.Policy)
 			if l.Manifest.PolicyRevision > 0 {
-				p.PolicyRevision = number(l.Manifest.PolicyRevision)
+				p.PolicyRevision = told.Number(l.Manifest.PolicyRevision)
 			}
 			bytes += l.Manifest.StoredSize()
 		}
 		m.Points[i] = p
 	}
-	m.Total, m.Bytes = number(total), types.Int64Value(bytes)
+	m.Total, m.Bytes = told.Number(total), types.Int64Value(bytes)
 }

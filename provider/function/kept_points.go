@@ -18,9 +18,6 @@ import (
 // moves: the function has to give the same at plan, at apply and in ten years.
 var lastDay = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-// maxDays is a hundred years.
-const maxDays = 36_525
-
 // KeptPoints is kept_points(retention, cron, days, until...).
 type KeptPoints struct{}
 
@@ -95,8 +92,8 @@ func play(rules retention.Rules, cron string, days int64, until []string) (keptP
 	if err != nil {
 		return keptPoints{}, wrong(1, err)
 	}
-	if days < 1 || days > maxDays {
-		return keptPoints{}, wrong(2, outside("days", days, 1, maxDays))
+	if days < 1 || days > simulate.MaxDays {
+		return keptPoints{}, wrong(2, outside("days", days, 1, simulate.MaxDays))
 	}
 	end, wrongMoment := moment(until, 3, "until", lastDay)
 	if wrongMoment != nil {

@@ -177,7 +177,7 @@ func (c *change) judge(ctx context.Context, found *rotate.Review, given types.St
 func (c *change) refusal(found *rotate.Review, code string) string {
 	story := impact.Story(c.id.Repository.String(), c.id.Name, found.Live, found.Code)
 	if code != "" {
-		story = fmt.Sprintf("The given approve_expiry, %s, names another loss than this one, or one that is more than 7 days old.\n\n%s", code, story)
+		story = fmt.Sprintf("The given approve_expiry, %s, names another loss than this one, or one that is more than %d days old.\n\n%s", code, impact.ApprovalLife/(24*time.Hour), story)
 	}
 	if c.inForce > 0 {
 		story += fmt.Sprintf("\n\nThe repository has a policy of this name in force (revision %d). If it is not meant to be replaced but to be managed here, import it:\n\n  terraform import ADDRESS '%s'", c.inForce, c.id)

@@ -2,13 +2,12 @@ package policy
 
 import (
 	"context"
-	"math"
-	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/impact"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/told"
 )
 
 type impactModel struct {
@@ -48,24 +47,24 @@ func (m *model) show(ctx context.Context, i impact.Impact) (diags diag.Diagnosti
 	var d diag.Diagnostics
 	m.Summary, d = types.ListValueFrom(ctx, types.StringType, append([]string{}, i.Sentences...))
 	diags.Append(d...)
-	told := impactModel{
-		AsOf: moment(i.AsOf), Points: number(i.Points), Bytes: types.Int64Value(i.Bytes),
-		Spared: number(i.Spared), Waiting: number(i.Waiting), Gained: number(i.Gained), Groups: []groupModel{},
+	shown := impactModel{
+		AsOf: told.Moment(i.AsOf), Points: told.Number(i.Points), Bytes: types.Int64Value(i.Bytes),
+		Spared: told.Number(i.Spared), Waiting: told.Number(i.Waiting), Gained: told.Number(i.Gained), Groups: []groupModel{},
 	}
 	for _, g := range i.Groups {
-		told.Groups = append(told.Groups, groupModel{
+		shown.Groups = append(shown.Groups, groupModel{
 			Source: types.StringValue(g.Source), Kind: types.StringValue(g.Kind),
-			KeptBefore: number(g.Before), KeptAfter: number(g.After),
-			Lost: number(g.Lost), LostBytes: types.Int64Value(g.LostBytes), Gained: number(g.Gained),
-			OldestBefore: moment(g.OldestBefore), OldestAfter: moment(g.OldestAfter),
-			GapBefore: seconds(g.GapBefore), GapAfter: seconds(g.GapAfter),
+			KeptBefore: told.Number(g.Before), KeptAfter: told.Number(g.After),
+			Lost: told.Number(g.Lost), LostBytes: types.Int64Value(g.LostBytes), Gained: told.Number(g.Gained),
+			OldestBefore: told.Moment(g.OldestBefore), OldestAfter: told.Moment(g.OldestAfter),
+			GapBefore: told.Seconds(g.GapBefore), GapAfter: told.Seconds(g.GapAfter),
 		})
 	}
-	m.Impact, d = types.ObjectValueFrom(ctx, m.Impact.AttributeTypes(ctx), told)
+	m.Impact, d = types.ObjectValueFrom(ctx, m.Impact.AttributeTypes(ctx), shown)
 	diags.Append(d...)
 	m.Cost = types.ObjectNull(m.Cost.AttributeTypes(ctx))
 	if i.Cost != nil {
-		m.Cost, d = types.ObjectValueFrom(ctx, m.Cost.AttributeTypes(ctx), costModel{Before: dollars(i.Cost.Before), After: dollars(i.Cost.After), Prices: types.StringValue(i.Cost.Prices)})
+		m.Cost, d = types.ObjectValueFrom(ctx, m.Cost.AttributeTypes(ctx), costModel{Before: told.Dollars(i.Cost.Before), After: told.Dollars(i.Cost.After), Prices: types.StringValue(i.Cost.Prices)})
 		diags.Append(d...)
 	}
 	return diags
@@ -94,18 +93,3 @@ func (m *model) showAsBefore(state *model) {
 func (m *model) untold() bool {
 	return m.Summary.IsUnknown() || m.Impact.IsUnknown() || m.Cost.IsUnknown()
 }
-
-func number(n int) types.Int64 { return types.Int64Value(int64(n)) }
-
-func seconds(d time.Duration) types.Int64 { return types.Int64Value(int64(d / time.Second)) }
-
-func moment(t time.Time) types.String {
-	if t.IsZero() {
-		return types.StringNull()
-	}
-	return types.StringValue(t.UTC().Format(time.RFC3339))
-}
-
-// dollars rounds an estimate, so that a sum in another order gives the same. Small
-// repositories cost less than a cent, which is not nothing.
-func dollars(usd float64) types.Float64 { return types.Float64Value(math.Round(usd*1e6) / 1e6) }
