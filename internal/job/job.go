@@ -21,19 +21,6 @@ import (
 // reads.
 const Format = 1
 
-// Kind is what a job does.
-type Kind string
-
-// The kinds this program can do.
-const (
-	KindLogical Kind = "logical" // pg_dump of databases, with globals
-	KindRotate  Kind = "rotate"  // apply the policy to the repository
-	KindVerify  Kind = "verify"  // re-read stored points
-)
-
-// Kinds lists the kinds a job file may have.
-func Kinds() []string { return []string{string(KindLogical), string(KindRotate), string(KindVerify)} }
-
 // Verification says how far a backup is verified before it becomes visible.
 type Verification string
 
@@ -49,15 +36,26 @@ type Job struct {
 	Format     int           `json:"format"`
 	Name       string        `json:"name"`
 	Kind       Kind          `json:"kind"`
-	Repository string        `json:"repository"`        // see ParseRepository
-	KeyRef     secretref.Ref `json:"key_ref,omitzero"`  // outer key of a sealed repository
-	Policy     string        `json:"policy,omitempty"`  // name of a policy in the repository
-	Source     string        `json:"source,omitempty"`  // name of what is backed up; "" is made from host and database
-	Logical    *Logical      `json:"logical,omitempty"` // exactly when Kind is logical
-	Verify     Verification  `json:"verify,omitempty"`  // "" is streamed
-	Rotate     *bool         `json:"rotate,omitempty"`  // rotate the source after success; nil is true
-	Limits     Limits        `json:"limits,omitzero"`
-	Schedule   *Schedule     `json:"schedule,omitempty"` // when `install` should run it
+	Repository string        `json:"repository"`       // see ParseRepository
+	KeyRef     secretref.Ref `json:"key_ref,omitzero"` // outer key of a sealed repository
+	Policy     string        `json:"policy,omitempty"` // name of a policy in the repository
+	Source     string        `json:"source,omitempty"` // name of what is backed up; "" is made from host and database
+	// What the kind of the job needs to know; the one its Kind names is given,
+	// kinds without one need nothing.
+	Logical     *Logical     `json:"logical,omitempty"`
+	Globals     *Globals     `json:"globals,omitempty"`
+	Config      *Config      `json:"config,omitempty"`
+	Files       *Files       `json:"files,omitempty"`
+	Command     *Command     `json:"command,omitempty"`
+	RDSSnapshot *RDSSnapshot `json:"rds_snapshot,omitempty"`
+	Freshness   *Freshness   `json:"freshness,omitempty"`
+
+	Verify   Verification   `json:"verify,omitempty"` // "" is streamed
+	Rotate   *bool          `json:"rotate,omitempty"` // rotate the source after success; nil is true
+	Limits   Limits         `json:"limits,omitzero"`
+	Schedule *Schedule      `json:"schedule,omitempty"` // when `install` should run it
+	Notify   []Notification `json:"notify,omitempty"`   // who is told of a run
+	Metrics  Metrics        `json:"metrics,omitempty"`  // where the numbers of a run go; "" is nowhere
 }
 
 // Logical says what a logical backup dumps.
@@ -85,8 +83,11 @@ type Server struct {
 	PasswordRef secretref.Ref `json:"password_ref,omitzero"`
 	SSLMode     string        `json:"sslmode,omitempty"`
 	SSLRootCert string        `json:"sslrootcert,omitempty"` // path of a file
-	SSLCert     string        `json:"sslcert,omitempty"`     // path of a file
-	SSLKey      string        `json:"sslkey,omitempty"`      // path of a file
+	// SSLRootCertRef refers to the certificates themselves (PEM), for machines
+	// whose disk nobody prepares; instead of SSLRootCert.
+	SSLRootCertRef secretref.Ref `json:"sslrootcert_ref,omitzero"`
+	SSLCert        string        `json:"sslcert,omitempty"` // path of a file
+	SSLKey         string        `json:"sslkey,omitempty"`  // path of a file
 	// MaintenanceDatabase is connected to for the list of databases and the
 	// globals; "" is postgres.
 	MaintenanceDatabase string `json:"maintenance_database,omitempty"`

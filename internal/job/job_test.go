@@ -81,42 +81,57 @@ func TestBadJobsAreRefusedWithThePlaceAndTheFix(t *testing.T) {
 		return `{"format":1,"name":"n","kind":"logical","repository":"file:///b","logical":` + inner + `}`
 	}
 	for data, want := range map[string]string{
-		logical(`{"databses":["a"]}`):                                        `job.logical.databses: unknown field; did you mean "databases"?`,
-		logical(`{"server":{"pasword_ref":"env:A"}}`):                        `job.logical.server.pasword_ref: unknown field; did you mean "password_ref"?`,
-		logical(`{"server":{"password":"hunter2"}}`):                         `job.logical.server.password: unknown field; did you mean "password_ref"?`,
-		logical(`{"server":{"password_ref":"hunter2"}}`):                     `job.logical.server.password_ref: not a reference to a secret`,
-		logical(`{"server":{"password_ref":"kms:arn:x"}}`):                   `job.logical.server.password_ref: kms references are not available in this runner: use env:NAME or file:/path`,
-		logical(`{"server":{"password_ref":"ssm:/a/b"}}`):                    `ssm references are not available`,
-		logical(`{"server":{"password_ref":7}}`):                             `job.logical.server.password_ref: must be text in quotes, not a number`,
-		logical(`{"server":{"port":"5432"}}`):                                `job.logical.server.port: must be a whole number, not text`,
-		logical(`{"server":{"port":70000}}`):                                 `job.logical.server.port: is 70000`,
-		logical(`{"server":{"sslmode":"verify_full"}}`):                      `did you mean "verify-full"?`,
-		logical(`{"server":{"sslrootcert":"ca.pem"}}`):                       `job.logical.server.sslrootcert: "ca.pem": give an absolute path`,
-		logical(`{"server":{"sslcert":"/c.pem"}}`):                           `sslcert and sslkey belong together`,
-		logical(`{"server":{"host":"u:hunter2@db"}}`):                        `job.logical.server.host: must be a host name`,
-		logical(`{"databases":["postgres://u:hunter2@h/d"]}`):                `job.logical.databases[0]: must be the name of a database`,
-		logical(`{"databases":["a","a"]}`):                                   `job.logical.databases[1]: "a" is given twice`,
-		logical(`{"databases":[""]}`):                                        `job.logical.databases[0]: is empty`,
-		logical(`{"exclude_tables":["a\u0000b"]}`):                           `job.logical.exclude_tables[0]: holds a control character`,
-		logical(`{"database_url_ref":"env:DATABASE_URL","databases":["a"]}`): `says server and database already`,
+		logical(`{"databses":["a"]}`):                                                `job.logical.databses: unknown field; did you mean "databases"?`,
+		logical(`{"server":{"pasword_ref":"env:A"}}`):                                `job.logical.server.pasword_ref: unknown field; did you mean "password_ref"?`,
+		logical(`{"server":{"password":"hunter2"}}`):                                 `job.logical.server.password: unknown field; did you mean "password_ref"?`,
+		logical(`{"server":{"password_ref":"hunter2"}}`):                             `job.logical.server.password_ref: not a reference to a secret`,
+		logical(`{"server":{"password_ref":"kms:arn:x"}}`):                           `job.logical.server.password_ref: a KMS key holds no text: only key_ref may name one`,
+		logical(`{"server":{"sslrootcert":"/ca.pem","sslrootcert_ref":"ssm:/a/b"}}`): `job.logical.server.sslrootcert_ref: and sslrootcert both say`,
+		logical(`{"server":{"password_ref":7}}`):                                     `job.logical.server.password_ref: must be text in quotes, not a number`,
+		logical(`{"server":{"port":"5432"}}`):                                        `job.logical.server.port: must be a whole number, not text`,
+		logical(`{"server":{"port":70000}}`):                                         `job.logical.server.port: is 70000`,
+		logical(`{"server":{"sslmode":"verify_full"}}`):                              `did you mean "verify-full"?`,
+		logical(`{"server":{"sslrootcert":"ca.pem"}}`):                               `job.logical.server.sslrootcert: "ca.pem": give an absolute path`,
+		logical(`{"server":{"sslcert":"/c.pem"}}`):                                   `sslcert and sslkey belong together`,
+		logical(`{"server":{"host":"u:hunter2@db"}}`):                                `job.logical.server.host: must be a host name`,
+		logical(`{"databases":["postgres://u:hunter2@h/d"]}`):                        `job.logical.databases[0]: must be the name of a database`,
+		logical(`{"databases":["a","a"]}`):                                           `job.logical.databases[1]: "a" is given twice`,
+		logical(`{"databases":[""]}`):                                                `job.logical.databases[0]: is empty`,
+		logical(`{"exclude_tables":["a\u0000b"]}`):                                   `job.logical.exclude_tables[0]: holds a control character`,
+		logical(`{"database_url_ref":"env:DATABASE_URL","databases":["a"]}`):         `says server and database already`,
 		logical(`null`): `job.logical: is missing`,
-		`{"format":1,"name":"n","kind":"logicl","repository":"file:///b"}`:                                                      `job.kind: "logicl" is not known to this version; did you mean "logical"?`,
-		`{"format":1,"name":"n","kind":"physical","repository":"file:///b"}`:                                                    `job.kind: "physical" is not known to this version`,
-		`{"format":1,"name":"n","repository":"file:///b"}`:                                                                      `job.kind: is missing: give one of logical, rotate, verify`,
-		`{"format":1,"name":"n","kind":"rotate","repository":"file:///b"}`:                                                      `job.policy: is missing`,
-		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","logical":{}}`:                                         `job.logical: has no meaning in a job of kind "verify"`,
-		`{"format":1,"name":"N","kind":"verify","repository":"file:///b"}`:                                                      `job.name: "N": only lower-case`,
-		`{"format":1,"kind":"verify","repository":"file:///b"}`:                                                                 `job.name: is missing`,
-		`{"format":1,"name":"n","kind":"verify"}`:                                                                               `job.repository: is missing`,
-		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","source":"a/b"}`:                                       `job.source: "a/b"`,
-		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","policy":"-"}`:                                         `job.policy: "-"`,
-		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","key_ref":"0123456789abcdef"}`:                         `job.key_ref: not a reference to a secret`,
-		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","schedule":{"cron":"60 * * * *"}}`:                     `job.schedule: cron expression "60 * * * *": minute "60"`,
-		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","limits":{"max_duration":"1mo"}}`:                      `job.limits.max_duration: "1mo" goes by the calendar`,
-		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","limits":{"max_duration":"5m","stall_timeout":"10m"}}`: `job.limits.stall_timeout: "10m" is longer than max_duration`,
-		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","limits":{"upload_rate":-1}}`:                          `job.limits.upload_rate: is -1`,
-		`{"name":"n","kind":"verify","repository":"file:///b"}`:                                                                 `job.format: is 0: give 1`,
-		`{"format":3,"kind":"hologram","lasers":true}`:                                                                          `job: format 3 is written by a newer version of pgbackup, this one reads up to 1: upgrade`,
+		`{"format":1,"name":"n","kind":"logicl","repository":"file:///b"}`:                                                                              `job.kind: "logicl" is not known to this version; did you mean "logical"?`,
+		`{"format":1,"name":"n","kind":"physical","repository":"file:///b"}`:                                                                            `job.kind: "physical" is not known to this version`,
+		`{"format":1,"name":"n","repository":"file:///b"}`:                                                                                              `job.kind: is missing: give one of logical, globals, config, files, command, rds_snapshot, rotate, verify, freshness`,
+		`{"format":1,"name":"n","kind":"rotate","repository":"file:///b"}`:                                                                              `job.policy: is missing`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","logical":{}}`:                                                                 `job.logical: has no meaning in a job of kind "verify"`,
+		`{"format":1,"name":"N","kind":"verify","repository":"file:///b"}`:                                                                              `job.name: "N": only lower-case`,
+		`{"format":1,"kind":"verify","repository":"file:///b"}`:                                                                                         `job.name: is missing`,
+		`{"format":1,"name":"n","kind":"verify"}`:                                                                                                       `job.repository: is missing`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","source":"a/b"}`:                                                               `job.source: "a/b"`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","policy":"-"}`:                                                                 `job.policy: "-"`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","key_ref":"0123456789abcdef"}`:                                                 `job.key_ref: not a reference to a secret`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","schedule":{"cron":"60 * * * *"}}`:                                             `job.schedule: cron expression "60 * * * *": minute "60"`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","limits":{"max_duration":"1mo"}}`:                                              `job.limits.max_duration: "1mo" goes by the calendar`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","limits":{"max_duration":"5m","stall_timeout":"10m"}}`:                         `job.limits.stall_timeout: "10m" is longer than max_duration`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","limits":{"upload_rate":-1}}`:                                                  `job.limits.upload_rate: is -1`,
+		`{"name":"n","kind":"verify","repository":"file:///b"}`:                                                                                         `job.format: is 0: give 1`,
+		`{"format":1,"name":"n","kind":"files","repository":"file:///b","files":{"paths":["/etc/x","/etc"]}}`:                                           `job.files.paths[0]: "/etc/x" is below "/etc"`,
+		`{"format":1,"name":"n","kind":"files","repository":"file:///b","files":{"paths":["etc"]}}`:                                                     `job.files.paths[0]: "etc": give an absolute path`,
+		`{"format":1,"name":"n","kind":"files","repository":"file:///b","files":{"paths":["/etc"],"exclude":["[a"]}}`:                                   `job.files.exclude[0]: "[a" is no pattern`,
+		`{"format":1,"name":"n","kind":"files","repository":"file:///b"}`:                                                                               `job.files: is missing: a job of kind "files" needs it to say which files`,
+		`{"format":1,"name":"n","kind":"command","repository":"file:///b","command":{"argv":[]}}`:                                                       `job.command.argv: is missing`,
+		`{"format":1,"name":"n","kind":"command","repository":"file:///b","command":{"argv":["a"],"file_name":"../b"}}`:                                 `job.command.file_name: "../b": give the name of a file`,
+		`{"format":1,"name":"n","kind":"config","repository":"file:///b","config":{"directory":"/e","rds_instance":"a"}}`:                               `job.config.server: is one of several places given`,
+		`{"format":1,"name":"n","kind":"rds_snapshot","policy":"p","repository":"file:///b","rds_snapshot":{}}`:                                         `job.rds_snapshot.instance: or cluster: give exactly one of them`,
+		`{"format":1,"name":"n","kind":"rds_snapshot","policy":"p","repository":"file:///b","rds_snapshot":{"instance":"a--b"}}`:                        `job.rds_snapshot.instance: "a--b"`,
+		`{"format":1,"name":"n","kind":"freshness","repository":"file:///b"}`:                                                                           `job.policy: is missing`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","metrics":"statsd"}`:                                                           `job.metrics: "statsd" is not known`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","notify":[{"channel":"slak","url_ref":"env:A"}]}`:                              `job.notify[0].channel: "slak" is not known to this version; did you mean "slack"?`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","notify":[{"channel":"slack","url_ref":"https://hooks.example.org/hunter2"}]}`: `job.notify[0].url_ref: not a reference to a secret`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","notify":[{"channel":"ping"}]}`:                                                `job.notify[0].url_ref: is missing`,
+		`{"format":1,"name":"n","kind":"verify","repository":"file:///b","notify":[{"channel":"ping","url_ref":"env:A","secret_ref":"env:B"}]}`:         `job.notify[0].secret_ref: has no meaning for "ping"`,
+		`{"format":3,"kind":"hologram","lasers":true}`:                                                                                                  `job: format 3 is written by a newer version of pgbackup, this one reads up to 1: upgrade`,
 		`{"format":1`: `cut off`,
 	} {
 		_, err := job.Parse([]byte(data))
@@ -198,6 +213,32 @@ func TestBadRepositoryURLsSayWhatToWrite(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v; want %s", text, err, want)
 		}
+	}
+}
+
+func TestEveryReferenceOfAJobIsListedWithItsField(t *testing.T) {
+	t.Parallel()
+	j := nightly()
+	j.Notify = []job.Notification{{Channel: job.ChannelWebhook, URLRef: ref("ssm:/hook"), SecretRef: ref("env:HOOK_KEY")}}
+	var got []string
+	for _, r := range j.References() {
+		got = append(got, r.Field+"="+r.Ref.String())
+	}
+	want := "key_ref=env:BACKUP_KEY logical.server.password_ref=file:/etc/pgbackup/db.json#password notify[0].url_ref=ssm:/hook notify[0].secret_ref=env:HOOK_KEY"
+	if strings.Join(got, " ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, " "), want)
+	}
+}
+
+func TestEveryKindHasItsCommandLine(t *testing.T) {
+	t.Parallel()
+	for _, kind := range job.Kinds() {
+		if len(job.Kind(kind).Words()) == 0 {
+			t.Errorf("%s has none", kind)
+		}
+	}
+	if job.KindVerify.MakesPoints() || !job.KindLogical.NeedsTools() || job.KindRDSSnapshot.NeedsTools() || !job.KindFiles.MakesPoints() {
+		t.Error("a kind is described wrongly")
 	}
 }
 

@@ -13,13 +13,13 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/identifier"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/nearest"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/schedule"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
 )
 
 var (
 	// A source becomes one segment of a key; dots and upper case are common in
 	// host names.
 	sourcePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$`)
+	rdsPattern    = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9]|-[A-Za-z0-9]){0,62}$`)
 	sslModes      = []string{"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 )
 
@@ -40,7 +40,6 @@ func (j Job) Validate() error {
 	if _, err := ParseRepository(j.Repository); err != nil {
 		report("repository", err)
 	}
-	report("key_ref", checkRef(j.KeyRef))
 	if j.Policy != "" {
 		report("policy", identifier.Check(j.Policy))
 	}
@@ -51,76 +50,13 @@ func (j Job) Validate() error {
 		report("verify", oneOf(string(j.Verify), []string{string(VerifyStreamed), string(VerifyStored)}))
 	}
 	j.validateKind(report)
+	j.validateTold(report)
 	j.Limits.validate(report)
 	if j.Schedule != nil {
 		_, err := schedule.Parse(j.Schedule.Cron, j.Schedule.Timezone)
 		report("schedule", err)
 	}
 	return errors.Join(errs...)
-}
-
-// validateKind holds that a job carries what its kind needs, and nothing that
-// its kind would silently ignore.
-func (j Job) validateKind(report func(string, error)) {
-	switch j.Kind {
-	case KindLogical:
-		if j.Logical == nil {
-			report("logical", errors.New("is missing: a job of kind \"logical\" needs it to say what to dump"))
-			return
-		}
-		j.Logical.validate(report)
-	case KindRotate:
-		if j.Policy == "" {
-			report("policy", errors.New("is missing: a job of kind \"rotate\" needs the policy to apply"))
-		}
-	}
-	if j.Kind == KindLogical {
-		return
-	}
-	for _, unused := range []struct {
-		field string
-		given bool
-	}{{"logical", j.Logical != nil}, {"verify", j.Verify != ""}, {"rotate", j.Rotate != nil}} {
-		if unused.given {
-			report(unused.field, fmt.Errorf("has no meaning in a job of kind %q: leave it out", j.Kind))
-		}
-	}
-}
-
-func (l Logical) validate(report func(string, error)) {
-	at := func(field string, err error) { report("logical."+field, err) }
-	if !l.DatabaseURLRef.IsZero() {
-		at("database_url_ref", checkRef(l.DatabaseURLRef))
-		if len(l.Databases) > 0 || l.Server != (Server{}) {
-			at("database_url_ref", errors.New("says server and database already: leave out databases and server, or the reference"))
-		}
-	}
-	for _, list := range []struct {
-		field string
-		items []string
-	}{
-		{"databases", l.Databases},
-		{"include_schemas", l.IncludeSchemas}, {"exclude_schemas", l.ExcludeSchemas},
-		{"include_tables", l.IncludeTables}, {"exclude_tables", l.ExcludeTables},
-	} {
-		for i, item := range list.items {
-			place := fmt.Sprintf("%s[%d]", list.field, i)
-			at(place, checkText(item))
-			if item == "" {
-				at(place, errors.New("is empty"))
-			}
-			if slices.Index(list.items, item) != i {
-				at(place, fmt.Errorf("%q is given twice", item))
-			}
-			if list.field == "databases" && len(item) > 63 {
-				at(place, errors.New("is longer than the 63 bytes of a PostgreSQL name"))
-			}
-			if list.field == "databases" && (strings.Contains(item, "://") || strings.Contains(item, "=")) && !strings.ContainsAny(item, " ") {
-				at(place, errors.New("must be the name of a database, not a connection string (use server, or database_url_ref)"))
-			}
-		}
-	}
-	l.Server.validate(func(field string, err error) { at("server."+field, err) })
 }
 
 func (s Server) validate(report func(string, error)) {
@@ -139,12 +75,14 @@ func (s Server) validate(report func(string, error)) {
 	if s.SSLMode != "" {
 		report("sslmode", oneOf(s.SSLMode, sslModes))
 	}
-	report("password_ref", checkRef(s.PasswordRef))
 	for _, f := range []struct{ name, value string }{{"sslrootcert", s.SSLRootCert}, {"sslcert", s.SSLCert}, {"sslkey", s.SSLKey}} {
 		// libpq has the word "system" for the certificates of the host.
 		if f.value != "" && !path.IsAbs(f.value) && (f.name != "sslrootcert" || f.value != "system") {
 			report(f.name, fmt.Errorf("%q: give an absolute path, the runner may start in any directory", f.value))
 		}
+	}
+	if s.SSLRootCert != "" && !s.SSLRootCertRef.IsZero() {
+		report("sslrootcert_ref", errors.New("and sslrootcert both say which certificates to trust: leave one of them out"))
 	}
 	if (s.SSLCert == "") != (s.SSLKey == "") {
 		report("sslcert", errors.New("sslcert and sslkey belong together: give both or neither"))
@@ -166,16 +104,6 @@ func (l Limits) validate(report func(string, error)) {
 	if !l.MaxDuration.IsZero() && l.StallTimeout.Compare(l.MaxDuration) > 0 {
 		report("limits.stall_timeout", fmt.Errorf("%q is longer than max_duration %q and could never be reached", l.StallTimeout, l.MaxDuration))
 	}
-}
-
-// checkRef refuses references this runner cannot resolve yet. They are known to
-// the written form, so the provider may hand them to other parts.
-func checkRef(ref secretref.Ref) error {
-	switch ref.Scheme {
-	case "", secretref.Env, secretref.File:
-		return nil
-	}
-	return fmt.Errorf("%s references are not available in this runner: use env:NAME or file:/path", ref.Scheme)
 }
 
 func checkText(s string) error {

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsbase "github.com/hashicorp/aws-sdk-go-base/v2"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
@@ -30,10 +29,16 @@ var ErrUnknown = errors.New("the provider's configuration is not known before ap
 
 // Role is an IAM role to take on.
 type Role struct {
-	ARN         string
-	SessionName string
-	ExternalID  string
-	Duration    time.Duration // 0 is AWS's default, one hour
+	ARN               string
+	SessionName       string
+	ExternalID        string
+	SourceIdentity    string
+	Duration          time.Duration // 0 is AWS's default, one hour
+	Policy            string        // JSON that narrows what the session may do
+	PolicyARNs        []string
+	Tags              map[string]string
+	TransitiveTagKeys []string
+	TokenFile         string // of a web identity; only there
 }
 
 // Settings are the values of the provider block; empty ones were not given.
@@ -43,8 +48,25 @@ type Settings struct {
 	Profile    string
 	S3Endpoint string
 	PathStyle  bool
-	Role       *Role
 	RunnerPath string
+	// Endpoints of services other than S3, by the id the SDK has for each, such
+	// as "ECS" or "Secrets Manager".
+	Endpoints   map[string]string
+	Role        *Role // to take on
+	WebIdentity *Role // to take on with the token of a web identity
+	DefaultTags map[string]string
+	UserAgent   []string // name/version of products to add
+
+	MaxRetries                               int    // 0 is the default
+	RetryMode                                string // standard or adaptive; "" is the SDK's
+	SharedConfigFiles                        []string
+	SharedCredentialsFiles                   []string
+	AllowedAccounts, ForbiddenAccounts       []string
+	CABundle, HTTPProxy, HTTPSProxy, NoProxy string
+	STSRegion                                string
+	Insecure, DualStack, FIPS                bool
+	SkipCredentialsValidation, SkipMetadata  bool
+
 	// StoragePrices stand in for list prices: USD per GB-month by storage class.
 	StoragePrices map[string]float64
 	Unknown       bool // some value is not known yet
@@ -55,6 +77,10 @@ type Connection struct {
 	Settings
 	aws     func() (aws.Config, error)
 	runners func() (runnerdist.Set, error)
+
+	turns    sync.Map // of Lock: name -> *sync.Mutex
+	identity sync.Mutex
+	known    Identity // guarded by identity
 }
 
 // New prepares a connection. Nothing is contacted and no credentials are looked
@@ -77,30 +103,6 @@ func (c *Connection) Runners() (runnerdist.Set, error) {
 		return runnerdist.Set{}, ErrUnknown
 	}
 	return c.runners()
-}
-
-// awsConfig resolves access the way the AWS provider does, without asking STS
-// who we are: other servers than AWS have none.
-func (s Settings) awsConfig(ctx context.Context) (aws.Config, error) {
-	cfg := &awsbase.Config{
-		CallerName: "pgbackup provider", CallerDocumentationURL: "https://registry.terraform.io/providers/pgbackup/pgbackup/latest/docs",
-		Region: s.Region, Profile: s.Profile, MaxRetries: 5,
-		SkipCredsValidation: true, SkipRequestingAccountId: true, SuppressDebugLog: true,
-		UserAgent: awsbase.UserAgentProducts{{Name: "terraform-provider-pgbackup", Version: s.Version}},
-	}
-	if cfg.Region == "" && s.S3Endpoint != "" && os.Getenv("AWS_REGION") == "" && os.Getenv("AWS_DEFAULT_REGION") == "" {
-		cfg.Region = "us-east-1" // what servers other than AWS expect
-	}
-	if r := s.Role; r != nil {
-		cfg.AssumeRole = []awsbase.AssumeRole{{RoleARN: r.ARN, SessionName: r.SessionName, ExternalID: r.ExternalID, Duration: r.Duration}}
-	}
-	_, resolved, diags := awsbase.GetAwsConfig(ctx, cfg)
-	for _, d := range diags {
-		if d.Severity().String() == "Error" || diags.HasError() {
-			return aws.Config{}, fmt.Errorf("%s: %s", d.Summary(), d.Detail())
-		}
-	}
-	return resolved, nil
 }
 
 // OpenStore opens the store at a place. create makes a directory that is not
