@@ -72,15 +72,17 @@ func Explain(ctx context.Context, doing, permission string, err error) error {
 	case slices.Contains(throttled, code):
 		return fmt.Errorf("%s: %w: AWS limits the calls of this account; apply again, or with less -parallelism (%s)", doing, ErrThrottled, said)
 	}
-	return fmt.Errorf("%s: %s: %w", doing, said, quiet{err})
+	return fmt.Errorf("%s: %w", doing, reworded{said, err})
 }
 
-// quiet keeps an error for errors.As without its text, which was told already in
-// fewer words.
-type quiet struct{ error }
+// reworded is an error in fewer words, which errors.As still sees through.
+type reworded struct {
+	said  string
+	cause error
+}
 
-func (q quiet) Error() string { return "see the message before" }
-func (q quiet) Unwrap() error { return q.error }
+func (r reworded) Error() string { return r.said }
+func (r reworded) Unwrap() error { return r.cause }
 
 // words is what the service said, without the operation and the SDK's layers
 // around it; of an error that never reached a service, the innermost reason.

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
@@ -28,6 +30,9 @@ func (c *Connection) AWS(region string) (aws.Config, error) {
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("access to AWS: %w", err)
 	}
+	if err := c.credentials(); err != nil {
+		return aws.Config{}, err
+	}
 	cfg = cfg.Copy()
 	if region != "" {
 		cfg.Region = region
@@ -37,6 +42,36 @@ func (c *Connection) AWS(region string) (aws.Config, error) {
 	}
 	return cfg, nil
 }
+
+// storage is the way to buckets, which other services than AWS have too: STS is
+// only asked where accounts are allowed or forbidden.
+func (c *Connection) storage() (aws.Config, error) {
+	if len(c.AllowedAccounts)+len(c.ForbiddenAccounts) > 0 {
+		if err := c.credentials(); err != nil {
+			return aws.Config{}, err
+		}
+	}
+	return c.aws()
+}
+
+// checkCredentials asks STS once whether they are good, which says so in better
+// words than ten failing resources do.
+func (c *Connection) checkCredentials() error {
+	if c.SkipCredentialsValidation && len(c.AllowedAccounts)+len(c.ForbiddenAccounts) == 0 {
+		return nil
+	}
+	cfg, err := c.aws()
+	if err != nil || cfg.Region == "" {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), credentialsTime)
+	defer cancel()
+	_, err = c.ask(ctx, cfg)
+	return err
+}
+
+// credentialsTime bounds how long STS may take to say whether credentials are good.
+const credentialsTime = 30 * time.Second
 
 // Tags are the provider's default_tags and a resource's own, which win.
 func (c *Connection) Tags(own map[string]string) map[string]string {
@@ -65,27 +100,39 @@ type Identity struct {
 // Identity asks STS once who we are. Servers other than AWS that have no STS
 // answer with an error; what needs no account must not ask.
 func (c *Connection) Identity(ctx context.Context) (Identity, error) {
-	if c.Unknown {
-		return Identity{}, ErrUnknown
-	}
-	c.identity.Lock()
-	defer c.identity.Unlock()
-	if c.known.Account != "" {
-		return c.known, nil
-	}
 	cfg, err := c.AWS("")
 	if err != nil {
 		return Identity{}, err
 	}
+	return c.ask(ctx, cfg)
+}
+
+func (c *Connection) ask(ctx context.Context, cfg aws.Config) (Identity, error) {
+	c.identity.Lock()
+	defer c.identity.Unlock()
+	if c.known.Account != "" {
+		return c.known, c.allowed(c.known.Account)
+	}
 	out, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return Identity{}, awsapi.Explain(ctx, "asking AWS whose account this is", "sts:GetCallerIdentity", err)
+		return Identity{}, awsapi.Explain(ctx, "asking STS whether the credentials are good and whose account this is (skip_credentials_validation = true of the provider leaves it until the account is needed)", "sts:GetCallerIdentity", err)
 	}
 	c.known = Identity{Partition: "aws", Account: aws.ToString(out.Account)}
 	if parts := strings.SplitN(aws.ToString(out.Arn), ":", 3); len(parts) == 3 && parts[1] != "" {
 		c.known.Partition = parts[1]
 	}
-	return c.known, nil
+	return c.known, c.allowed(c.known.Account)
+}
+
+// allowed holds an account against the lists of the configuration.
+func (s Settings) allowed(account string) error {
+	switch {
+	case len(s.AllowedAccounts) > 0 && !slices.Contains(s.AllowedAccounts, account):
+		return fmt.Errorf("the credentials are of AWS account %s, which is not in allowed_account_ids of the provider (%s)", account, strings.Join(s.AllowedAccounts, ", "))
+	case slices.Contains(s.ForbiddenAccounts, account):
+		return fmt.Errorf("the credentials are of AWS account %s, which is in forbidden_account_ids of the provider", account)
+	}
+	return nil
 }
 
 // awsConfig resolves access the way the AWS provider does.
@@ -94,16 +141,13 @@ func (s Settings) awsConfig(ctx context.Context) (aws.Config, error) {
 		CallerName: "pgbackup provider", CallerDocumentationURL: "https://registry.terraform.io/providers/pgbackup/pgbackup/latest/docs",
 		Region: s.Region, Profile: s.Profile, MaxRetries: s.MaxRetries, RetryMode: aws.RetryMode(s.RetryMode),
 		SharedConfigFiles: s.SharedConfigFiles, SharedCredentialsFiles: s.SharedCredentialsFiles,
-		AllowedAccountIds: s.AllowedAccounts, ForbiddenAccountIds: s.ForbiddenAccounts,
 		CustomCABundle: s.CABundle, HTTPProxy: s.proxy(s.HTTPProxy), HTTPSProxy: s.proxy(s.HTTPSProxy), NoProxy: s.NoProxy,
 		Insecure: s.Insecure, UseDualStackEndpoint: s.DualStack, UseFIPSEndpoint: s.FIPS,
 		StsEndpoint: s.Endpoints["STS"], StsRegion: s.STSRegion,
-		// Without being asked nobody is told who we are: other servers than AWS
-		// have no STS. A list of accounts asks.
-		SkipCredsValidation:     s.SkipCredentialsValidation || len(s.AllowedAccounts)+len(s.ForbiddenAccounts) == 0,
-		SkipRequestingAccountId: len(s.AllowedAccounts)+len(s.ForbiddenAccounts) == 0,
-		SuppressDebugLog:        true,
-		UserAgent:               append(awsbase.UserAgentProducts{{Name: "terraform-provider-pgbackup", Version: s.Version}}, s.userAgent()...),
+		// STS is asked when it is needed: other servers than AWS have none.
+		SkipCredsValidation: true, SkipRequestingAccountId: true,
+		SuppressDebugLog: true,
+		UserAgent:        append(awsbase.UserAgentProducts{{Name: "terraform-provider-pgbackup", Version: s.Version}}, s.userAgent()...),
 	}
 	if s.SkipMetadata {
 		cfg.EC2MetadataServiceEnableState = imds.ClientDisabled
@@ -129,8 +173,7 @@ func (s Settings) awsConfig(ctx context.Context) (aws.Config, error) {
 			return aws.Config{}, fmt.Errorf("%s: %s", d.Summary(), d.Detail())
 		}
 	}
-	// Every client of the SDK asks these sources for its endpoint, the first first.
-	resolved.ConfigSources = append([]any{endpoints(s.Endpoints)}, resolved.ConfigSources...)
+	resolved.APIOptions = append(resolved.APIOptions, endpoints(s.Endpoints).add)
 	return resolved, nil
 }
 
@@ -148,14 +191,4 @@ func (s Settings) userAgent() (products awsbase.UserAgentProducts) {
 		products = append(products, awsbase.UserAgentProduct{Name: name, Version: version})
 	}
 	return products
-}
-
-// endpoints are URLs by the id the SDK has for a service, such as "EventBridge
-// Scheduler" or "ECS".
-type endpoints map[string]string
-
-// GetServiceBaseEndpoint is the interface by which the SDK asks.
-func (e endpoints) GetServiceBaseEndpoint(_ context.Context, sdkID string) (string, bool, error) {
-	url := e[sdkID]
-	return url, url != "", nil
 }

@@ -18,7 +18,7 @@ func (c *Connection) Bucket(_ context.Context, at location.Location) (b *bucket.
 	if c.Unknown {
 		return nil, "", ErrUnknown
 	}
-	cfg, err := c.aws()
+	cfg, err := c.storage()
 	if err != nil {
 		return nil, "", fmt.Errorf("access to %s: %w", at, err)
 	}

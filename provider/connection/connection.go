@@ -75,8 +75,9 @@ type Settings struct {
 // Connection serves every resource. Safe for concurrent use.
 type Connection struct {
 	Settings
-	aws     func() (aws.Config, error)
-	runners func() (runnerdist.Set, error)
+	aws         func() (aws.Config, error)
+	credentials func() error // whether they are good, asked once
+	runners     func() (runnerdist.Set, error)
 
 	turns    sync.Map // of Lock: name -> *sync.Mutex
 	identity sync.Mutex
@@ -88,6 +89,7 @@ type Connection struct {
 func New(s Settings) *Connection {
 	c := &Connection{Settings: s}
 	c.aws = sync.OnceValues(func() (aws.Config, error) { return s.awsConfig(context.Background()) })
+	c.credentials = sync.OnceValue(c.checkCredentials)
 	c.runners = sync.OnceValues(func() (runnerdist.Set, error) {
 		if s.RunnerPath != "" {
 			return runnerdist.FromPath(s.RunnerPath)
@@ -113,7 +115,7 @@ func (c *Connection) OpenStore(ctx context.Context, at location.Location, create
 		if c.Unknown {
 			return nil, ErrUnknown
 		}
-		cfg, err := c.aws()
+		cfg, err := c.storage()
 		if err != nil {
 			return nil, fmt.Errorf("access to %s: %w", at, err)
 		}

@@ -15,7 +15,7 @@ func (c *Connection) Prices(at location.Location) (cost.Table, error) {
 		if c.Unknown {
 			return cost.Table{}, ErrUnknown
 		}
-		cfg, err := c.aws()
+		cfg, err := c.storage()
 		if err != nil {
 			return cost.Table{}, fmt.Errorf("access to %s: %w", at, err)
 		}
