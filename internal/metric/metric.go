@@ -17,6 +17,8 @@ type Name string
 // know it does not publish.
 const (
 	// Succeeded is 1 for a run that did all it should (exit code 0 or 3), else 0.
+	// Under {Repository, Policy} it is that of backups only: a rotation that went
+	// well must not keep the alarm of a backup that did not happen from firing.
 	Succeeded Name = "Succeeded"
 	// Failed is 1 for a run that did not, else 0.
 	Failed Name = "Failed"
@@ -32,6 +34,15 @@ const (
 	RecoveryPoints Name = "RecoveryPoints"
 	// Age of the newest verified point of the source that is furthest behind.
 	Age Name = "Age"
+	// SizeRatio is how large a new point is in percent of the median of the seven
+	// before it of its source; there is none for the first three points. A run
+	// publishes one value for each of its sources.
+	SizeRatio Name = "SizeRatio"
+	// DrillAge is how long ago the drill that is furthest behind proved a backup.
+	DrillAge Name = "DrillAge"
+	// Armed is 1 at the moment an alarm was made. Without it an alarm that waits
+	// for a first run would begin by ringing.
+	Armed Name = "Armed"
 	// DrillCouldNotRun is 1 for a drill that says nothing about the backup.
 	DrillCouldNotRun Name = "DrillCouldNotRun"
 	// WALLag is how long ago the newest archived WAL was written.
@@ -41,8 +52,10 @@ const (
 // Unit of a number, as CloudWatch spells it.
 func (n Name) Unit() string {
 	switch n {
-	case Duration, Age, WALLag:
+	case Duration, Age, DrillAge, WALLag:
 		return "Seconds"
+	case SizeRatio:
+		return "Percent"
 	case StoredBytes, PlainBytes, RepositoryBytes:
 		return "Bytes"
 	}
@@ -50,8 +63,9 @@ func (n Name) Unit() string {
 }
 
 // The names of dimensions. Every number is published under {Repository, Policy}
-// and under {Repository, Policy, Job}; those about points also under {Repository,
-// Policy, Job, Source}.
+// and under {Repository, Policy, Job}, but see Succeeded; StoredBytes and PlainBytes
+// of the points of a run, and the Age that a look at all sources found, also under
+// {Repository, Policy, Job, Source}. A job without a policy leaves that one out.
 const (
 	DimensionRepository = "Repository"
 	DimensionPolicy     = "Policy"
