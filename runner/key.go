@@ -12,7 +12,7 @@ import (
 )
 
 func newKey(a *app) *cobra.Command {
-	return group(&cobra.Command{Use: "key", Short: "Work with encryption keys"}, newKeyGenerate(a))
+	return group(&cobra.Command{Use: "key", Short: "Work with encryption keys"}, newKeyGenerate(a), newKeyList(a), newKeyRotate(a))
 }
 
 func newKeyGenerate(a *app) *cobra.Command {

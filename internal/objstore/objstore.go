@@ -72,6 +72,11 @@ type PutOptions struct {
 	ContentType  string            // default application/octet-stream
 	StorageClass string            // S3 storage class, "" = the bucket's default
 	Tags         map[string]string // object tags; adapters without tags ignore them
+	// LockUntil is until when the new version can not be deleted, in LockMode; zero
+	// is not at all. A store that is no Locker fails with ErrUnsupported: it must
+	// not look as if something were locked.
+	LockUntil time.Time
+	LockMode  string // Governance or Compliance
 }
 
 // GetOptions selects a part or a version. The zero value reads everything.

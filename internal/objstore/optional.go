@@ -3,6 +3,7 @@ package objstore
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Tagger is what a Store offers that keeps tags with its objects. Ask for it with
@@ -31,6 +32,42 @@ type FolderLister interface {
 	Folders(ctx context.Context, prefix string) ([]string, error)
 }
 
+// How firmly an object is locked, in the words of S3 Object Lock.
+const (
+	Governance = "GOVERNANCE" // until its time, unless somebody has the right to lift it
+	Compliance = "COMPLIANCE" // until its time, by nobody at all
+)
+
+// Locker is what a Store offers that can lock versions of objects: a locked one can
+// not be removed before its time, whatever a Delete of its key says. Ask for it with
+// a type assertion; Retry and RateLimit offer it where the store inside does. A
+// bucket that was made without Object Lock answers ErrUnsupported. versionID "" is
+// the current version. No method ever shortens or lifts a lock.
+type Locker interface {
+	// Lock keeps a version until a moment, to the second. One that is locked for at
+	// least so long already is left as it is. ErrNotFound when there is no such
+	// version.
+	Lock(ctx context.Context, key, versionID string, until time.Time, mode string) error
+	// LockedUntil tells mode and end of a version's lock; "" and zero for none, or
+	// one that ended.
+	LockedUntil(ctx context.Context, key, versionID string) (mode string, until time.Time, err error)
+	// LegalHold keeps a version without an end, until it is taken back with on =
+	// false. It is independent of Lock.
+	LegalHold(ctx context.Context, key, versionID string, on bool) error
+}
+
+// CheckLock refuses options that ask for a lock that is none. Adapters that lock
+// call it before they write.
+func CheckLock(until time.Time, mode string) error {
+	switch {
+	case until.IsZero() && mode == "":
+		return nil
+	case until.IsZero() || mode != Governance && mode != Compliance:
+		return fmt.Errorf("%w: a lock has an end and the mode %s or %s, not %q", ErrUnsupported, Governance, Compliance, mode)
+	}
+	return nil
+}
+
 // CheckFolder refuses a prefix that is not one of a folder.
 func CheckFolder(prefix string) error {
 	if prefix == "" || prefix[len(prefix)-1] == '/' && ValidKey(prefix[:len(prefix)-1]) == nil {
@@ -39,15 +76,35 @@ func CheckFolder(prefix string) error {
 	return fmt.Errorf("%w %q: not the name of a folder, which ends in a slash", ErrInvalidKey, prefix)
 }
 
-// offering gives a decorator the optional interfaces that are not nil.
-func offering(s Store, t Tagger, f FolderLister) Store {
+// offering gives a decorator the optional interfaces that are not nil. Go has no
+// shorter way to add methods to a value than one type for each set of them.
+func offering(s Store, t Tagger, f FolderLister, l Locker) Store {
 	switch {
+	case t != nil && f != nil && l != nil:
+		return struct {
+			Store
+			Tagger
+			FolderLister
+			Locker
+		}{s, t, f, l}
 	case t != nil && f != nil:
 		return struct {
 			Store
 			Tagger
 			FolderLister
 		}{s, t, f}
+	case t != nil && l != nil:
+		return struct {
+			Store
+			Tagger
+			Locker
+		}{s, t, l}
+	case f != nil && l != nil:
+		return struct {
+			Store
+			FolderLister
+			Locker
+		}{s, f, l}
 	case t != nil:
 		return struct {
 			Store
@@ -58,6 +115,11 @@ func offering(s Store, t Tagger, f FolderLister) Store {
 			Store
 			FolderLister
 		}{s, f}
+	case l != nil:
+		return struct {
+			Store
+			Locker
+		}{s, l}
 	}
 	return s
 }
@@ -94,4 +156,26 @@ func (r retriedFolders) Folders(ctx context.Context, prefix string) (names []str
 		return err
 	})
 	return names, err
+}
+
+// retriedLocker tries again what a Locker failed to do.
+type retriedLocker struct {
+	retry *retryStore
+	inner Locker
+}
+
+func (r retriedLocker) Lock(ctx context.Context, key, versionID string, until time.Time, mode string) error {
+	return r.retry.do(ctx, "lock", key, func() error { return r.inner.Lock(ctx, key, versionID, until, mode) })
+}
+
+func (r retriedLocker) LockedUntil(ctx context.Context, key, versionID string) (mode string, until time.Time, err error) {
+	err = r.retry.do(ctx, "read the lock of", key, func() (err error) {
+		mode, until, err = r.inner.LockedUntil(ctx, key, versionID)
+		return err
+	})
+	return mode, until, err
+}
+
+func (r retriedLocker) LegalHold(ctx context.Context, key, versionID string, on bool) error {
+	return r.retry.do(ctx, "hold", key, func() error { return r.inner.LegalHold(ctx, key, versionID, on) })
 }

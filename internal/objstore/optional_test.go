@@ -103,3 +103,69 @@ func TestAFolderEndsInASlash(t *testing.T) {
 		}
 	}
 }
+
+// locking notes that it was asked, and fails the first time.
+type locking struct {
+	objstore.Store
+	calls int
+}
+
+func (l *locking) again() error {
+	if l.calls++; l.calls%2 == 1 {
+		return errLost
+	}
+	return nil
+}
+
+func (l *locking) Lock(context.Context, string, string, time.Time, string) error { return l.again() }
+func (l *locking) LegalHold(context.Context, string, string, bool) error         { return l.again() }
+func (l *locking) LockedUntil(context.Context, string, string) (string, time.Time, error) {
+	return objstore.Governance, time.Unix(1, 0), l.again()
+}
+
+func TestDecoratorsOfferLocksWhereTheStoreInsideDoesAndTryThemAgain(t *testing.T) {
+	t.Parallel()
+	plain := newShaky(t)
+	tags := &noting{Store: plain, tags: map[string]string{}}
+	locks := &locking{Store: plain}
+	type lockerAndTagger struct {
+		objstore.Store
+		objstore.Tagger
+		objstore.Locker
+	}
+	type lockerAndFolders struct {
+		objstore.Store
+		objstore.FolderLister
+		objstore.Locker
+	}
+	type all struct {
+		objstore.Store
+		objstore.Tagger
+		objstore.FolderLister
+		objstore.Locker
+	}
+	for name, inner := range map[string]objstore.Store{
+		"nothing": plain, "no locks": tags, "locks": locks, "locks and tags": lockerAndTagger{plain, tags, locks},
+		"locks and folders": lockerAndFolders{plain, tags, locks}, "all": all{plain, tags, tags, locks},
+	} {
+		_, wantTags := inner.(objstore.Tagger)
+		_, wantFolders := inner.(objstore.FolderLister)
+		_, wantLocks := inner.(objstore.Locker)
+		s := objstore.Retry(objstore.RateLimit(inner, 1<<20), objstore.RetryOptions{Base: time.Millisecond})
+		_, hasTags := s.(objstore.Tagger)
+		_, hasFolders := s.(objstore.FolderLister)
+		locker, hasLocks := s.(objstore.Locker)
+		if hasTags != wantTags || hasFolders != wantFolders || hasLocks != wantLocks {
+			t.Errorf("%s: tags %t, folders %t, locks %t; the store inside has %t, %t, %t", name, hasTags, hasFolders, hasLocks, wantTags, wantFolders, wantLocks)
+		}
+		if !hasLocks {
+			continue
+		}
+		if err := errors.Join(locker.Lock(t.Context(), "k", "", time.Unix(1, 0), objstore.Governance), locker.LegalHold(t.Context(), "k", "", true)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if mode, until, err := locker.LockedUntil(t.Context(), "k", ""); mode != objstore.Governance || until.Unix() != 1 || err != nil {
+			t.Errorf("%s: %q, %s, %v", name, mode, until, err)
+		}
+	}
+}

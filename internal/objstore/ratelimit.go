@@ -20,7 +20,8 @@ func RateLimit(s Store, bytesPerSecond int64) Store {
 	limited := &limitedStore{Store: s, limit: rate.NewLimiter(rate.Limit(bytesPerSecond), burst)}
 	tagger, _ := s.(Tagger) // moves no bytes worth counting, as do listings
 	folders, _ := s.(FolderLister)
-	return offering(limited, tagger, folders)
+	locker, _ := s.(Locker)
+	return offering(limited, tagger, folders, locker)
 }
 
 type limitedStore struct {

@@ -53,7 +53,11 @@ func Retry(s Store, opts RetryOptions) Store {
 	if inner, ok := s.(FolderLister); ok {
 		folders = retriedFolders{r, inner}
 	}
-	return offering(r, tagger, folders)
+	var locker Locker
+	if inner, ok := s.(Locker); ok {
+		locker = retriedLocker{r, inner}
+	}
+	return offering(r, tagger, folders, locker)
 }
 
 type retryStore struct {

@@ -25,6 +25,10 @@ const (
 func (r *Repository) commit(ctx context.Context, ref Ref, data []byte) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
 	defer cancel()
+	opts, err := r.locked(ctx, objstore.PutOptions{Condition: objstore.Condition{IfAbsent: true}, ContentType: "application/json"})
+	if err != nil {
+		return fmt.Errorf("commit %s: %w", ref, err)
+	}
 	var last error
 	for attempt := range commitAttempts {
 		if attempt > 0 {
@@ -32,7 +36,7 @@ func (r *Repository) commit(ctx context.Context, ref Ref, data []byte) error {
 				return fmt.Errorf("commit %s: %w", ref, errors.Join(last, err))
 			}
 		}
-		stands, err := r.tryCommit(ctx, ref, data)
+		stands, err := r.tryCommit(ctx, ref, data, opts)
 		if stands {
 			return r.refuseDeleted(ctx, ref)
 		}
@@ -60,10 +64,9 @@ func final(err error) bool {
 var errTaken = errors.New("another manifest already has its key")
 
 // tryCommit sends the manifest once and reports whether it stands.
-func (r *Repository) tryCommit(ctx context.Context, ref Ref, data []byte) (bool, error) {
+func (r *Repository) tryCommit(ctx context.Context, ref Ref, data []byte, opts objstore.PutOptions) (bool, error) {
 	key := ref.ManifestKey()
-	_, err := r.store.Put(ctx, key, data, objstore.PutOptions{
-		Condition: objstore.Condition{IfAbsent: true}, ContentType: "application/json"})
+	_, err := r.store.Put(ctx, key, data, opts)
 	if err == nil {
 		return true, nil
 	}

@@ -146,7 +146,8 @@ func TestACommitBelievesWhatItReadsBackAndNotTheAnswer(t *testing.T) {
 				t.Errorf("left after abort: %q", keys)
 			}
 			// A write of ours that was still under way arrives too late.
-			if _, err := r.tryCommit(t.Context(), p.Ref(), []byte("{}")); !errors.Is(err, ErrFenced) {
+			absent := objstore.PutOptions{Condition: objstore.Condition{IfAbsent: true}}
+			if _, err := r.tryCommit(t.Context(), p.Ref(), []byte("{}"), absent); !errors.Is(err, ErrFenced) {
 				t.Errorf("a late commit: %v", err)
 			}
 		})

@@ -65,9 +65,21 @@ var ErrHeld = errors.New("it is held")
 // Sweep. The caller holds the source's lease and has decided with reasons; a
 // hold that came meanwhile is honoured: Delete writes the tombstone and then
 // looks for holds, Hold writes its mark and then looks for a tombstone, so at
-// least one of two that meet sees the other.
+// least one of two that meet sees the other. A point that the store locks is
+// ErrRetained.
 func (r *Repository) Delete(ctx context.Context, ref Ref, t Tombstone) error {
+	return r.DeleteAfter(ctx, ref, t, nil)
+}
+
+// DeleteAfter is Delete of a point whose data is not in the repository alone:
+// release removes the rest, after the tombstone and before the manifest goes, so
+// that whatever dies in between is still listed and deleted again. When release
+// fails the point stays as it was.
+func (r *Repository) DeleteAfter(ctx context.Context, ref Ref, t Tombstone, release func(context.Context) error) error {
 	if err := r.refuseHeld(ctx, ref); err != nil {
+		return err
+	}
+	if err := r.refuseRetained(ctx, ref); err != nil {
 		return err
 	}
 	start, err := ParseID(ref.ID)
@@ -81,6 +93,11 @@ func (r *Repository) Delete(ctx context.Context, ref Ref, t Tombstone) error {
 	if err := r.refuseHeld(ctx, ref); err != nil {
 		// Nothing was removed, and the tombstone must not say otherwise.
 		return errors.Join(err, r.store.Delete(context.WithoutCancel(ctx), ref.tombstoneKey()))
+	}
+	if release != nil {
+		if err := release(ctx); err != nil {
+			return fmt.Errorf("delete %s: %w", ref, errors.Join(err, r.store.Delete(context.WithoutCancel(ctx), ref.tombstoneKey())))
+		}
 	}
 	if err := r.store.Delete(ctx, ref.ManifestKey()); err != nil {
 		return fmt.Errorf("delete %s: %w", ref, err)

@@ -42,7 +42,7 @@ func (r *Repository) Destroy(ctx context.Context) error {
 		}
 		leases = append(leases, l)
 	}
-	for _, prefix := range []string{manifestsPrefix, pointsPrefix, "wal/", holdsPrefix, condemnedPrefix, tiersPrefix, tombstonesPrefix, "drills/", auditPrefix, "jobs/", "runner/", policiesPrefix, keysPrefix} {
+	for _, prefix := range families {
 		if err := r.removeAll(ctx, prefix); err != nil {
 			return err
 		}

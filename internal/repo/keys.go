@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,17 +21,19 @@ type storedKey struct {
 	Format        int       `json:"format"`
 	Repository    string    `json:"repository"`
 	RepositoryKey string    `json:"repository_key"` // fingerprint
-	Method        string    `json:"method"`         // of the outer key: "local"
-	OuterKey      string    `json:"outer_key"`      // its fingerprint
+	Method        string    `json:"method"`         // of the outer key: "local" or "kms"
+	OuterKey      string    `json:"outer_key"`      // its fingerprint, or its ARN
 	Reference     string    `json:"reference,omitempty"`
 	Wrapped       []byte    `json:"wrapped"`
 	Created       time.Time `json:"created"`
+	By            string    `json:"by,omitempty"` // who added it: host and user
 
 	// Check is a digest of the fields above, so that a flipped bit shows as that
 	// and not as a wrong key.
 	Check string `json:"check"`
 
-	at string // its key in the store
+	at     string // its key in the store
+	number int
 }
 
 func (k storedKey) digest() (string, error) {
@@ -48,39 +51,47 @@ func (k storedKey) intact() bool {
 	return err == nil && check == k.Check
 }
 
-// AddKey lets a further outer key open the repository: how an outer key is
-// rotated. Data is not rewritten, so a compromised key needs new data instead.
-func (r *Repository) AddKey(ctx context.Context, outer seal.Wrapper, reference string, now time.Time) error {
-	if r.key == nil {
-		return fmt.Errorf("add a key to %s: %w", r.URL(), ErrNoKey)
-	}
-	return r.addKey(ctx, outer, reference, now)
-}
-
-// addKey takes the next free number. Two Creates at once each write a key; the
-// one whose repository.json loses leaves a key that names another repository
-// id, which reading passes over.
-func (r *Repository) addKey(ctx context.Context, outer seal.Wrapper, reference string, now time.Time) error {
+// addKey takes the next number above all there are: Retire goes by their order. Two
+// Creates at once each write a key; the one whose repository.json loses leaves a key
+// that names another repository id, which reading passes over.
+func (r *Repository) addKey(ctx context.Context, outer seal.Wrapper, reference string, now time.Time, by string) (int, error) {
 	wrapped, err := r.key.WrapWith(ctx, outer, r.header.ID)
 	if err != nil {
-		return fmt.Errorf("wrap the repository key with %s key %s: %w", outer.Method(), outer.KeyID(), err)
+		return 0, fmt.Errorf("wrap the repository key with %s key %s: %w", outer.Method(), outer.KeyID(), err)
 	}
 	k := storedKey{
 		Format: Format, Repository: r.header.ID, RepositoryKey: r.key.ID(), Method: outer.Method(), OuterKey: outer.KeyID(),
-		Reference: reference, Wrapped: wrapped, Created: now.UTC(),
+		Reference: reference, Wrapped: wrapped, Created: now.UTC(), By: by,
 	}
 	if k.Check, err = k.digest(); err != nil {
-		return err
+		return 0, err
 	}
 	data, err := json.Marshal(k)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	err = putNext(ctx, r.store, keysPrefix, 1, func(n int) string { return fmt.Sprintf("%d.json", n) }, data)
+	highest := 0
+	for info, err := range r.store.List(ctx, keysPrefix) {
+		if err != nil {
+			return 0, fmt.Errorf("list keys of %s: %w", r.URL(), err)
+		}
+		highest = max(highest, keyNumber(info.Key))
+	}
+	number := 0
+	err = putNext(ctx, r.store, keysPrefix, highest+1, func(n int) string { number = n; return fmt.Sprintf("%d.json", n) }, data)
 	if err != nil {
-		return fmt.Errorf("write a key of %s: %w", r.URL(), err)
+		return 0, fmt.Errorf("write a key of %s: %w", r.URL(), err)
 	}
-	return nil
+	return number, nil
+}
+
+// keyNumber reads keys/<n>.json; 0 for what is not one.
+func keyNumber(key string) int {
+	n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(key, keysPrefix), ".json"))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
 }
 
 // putNext writes data under prefix+name(n) for the first n from start that is
@@ -103,10 +114,13 @@ func (r *Repository) storedKeys(ctx context.Context) (keys []storedKey, unreadab
 			return nil, nil, fmt.Errorf("list keys of %s: %w", r.URL(), err)
 		}
 		data, err := readSmall(ctx, r.store, info.Key, maxHeader)
+		if errors.Is(err, objstore.ErrNotFound) {
+			continue // retired at this moment
+		}
 		if err != nil && !errors.Is(err, ErrDamaged) {
 			return nil, nil, fmt.Errorf("read %s: %w", info.Key, err)
 		}
-		k := storedKey{at: info.Key}
+		k := storedKey{at: info.Key, number: keyNumber(info.Key)}
 		if err == nil {
 			err = decodeOne(data, &k)
 		}
@@ -130,31 +144,4 @@ func (r *Repository) storedKeys(ctx context.Context) (keys []storedKey, unreadab
 	}
 	slices.SortStableFunc(keys, func(a, b storedKey) int { return b.Created.Compare(a.Created) })
 	return keys, unreadable, nil
-}
-
-// unwrapAny opens the repository key with outer. The fingerprint beside each
-// wrapped key tells a wrong key from a damaged key object.
-func unwrapAny(ctx context.Context, outer seal.Wrapper, stored []storedKey, repository string) (*seal.RepositoryKey, error) {
-	var known []string
-	var damaged error
-	for _, k := range stored {
-		known = append(known, fmt.Sprintf("%s key %s (%s)", k.Method, k.OuterKey, k.Reference))
-		if k.Method != outer.Method() || k.OuterKey != outer.KeyID() {
-			continue
-		}
-		key, err := seal.UnwrapRepositoryKey(ctx, outer, k.Wrapped, repository)
-		switch {
-		case err == nil && key.ID() == k.RepositoryKey:
-			return key, nil
-		case err == nil, errors.Is(err, seal.ErrWrongKey), errors.Is(err, seal.ErrDamaged):
-			damaged = fmt.Errorf("the repository key wrapped for %s key %s is %w: restore %s from a version or a replica", outer.Method(), outer.KeyID(), ErrDamaged, k.at)
-		default:
-			return nil, err // the key service did not answer
-		}
-	}
-	if damaged != nil {
-		return nil, damaged
-	}
-	return nil, fmt.Errorf("%w: it opens with %s, the given one is %s key %s",
-		seal.ErrWrongKey, strings.Join(known, " or "), outer.Method(), outer.KeyID())
 }

@@ -20,6 +20,8 @@ const (
 	tombstonesPrefix = "tombstones/"
 	locksPrefix      = "locks/"
 	auditPrefix      = "audit/"
+	protectionPrefix = "protection/"
+	extendedPrefix   = "extended/"
 )
 
 // maxSourceBytes bounds the escaped name: it is one segment of a key.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/seal"
@@ -39,6 +40,7 @@ type Manifest struct {
 	Totals       Totals       `json:"totals"`
 	Skipped      []Skipped    `json:"skipped,omitempty"`
 	Selection    *Selection   `json:"selection,omitempty"`
+	Origin       *Origin      `json:"origin,omitempty"`
 
 	Policy         string `json:"policy,omitempty"`
 	PolicyRevision int    `json:"policy_revision,omitempty"`
@@ -46,8 +48,35 @@ type Manifest struct {
 	// Tier is the tier the point was uploaded in; tier marks say what became of it.
 	Tier string `json:"tier,omitempty"`
 
+	// RDS is the snapshot that a point of kind rds_snapshot stands for. Its data is
+	// with AWS; the point holds the description of it alone.
+	RDS *RDSSnapshot `json:"rds,omitempty"`
+
 	// Durations of each step in seconds.
 	Durations map[string]float64 `json:"durations,omitempty"`
+}
+
+// KindRDSSnapshot is the kind of points whose data is a snapshot in RDS.
+const KindRDSSnapshot = "rds_snapshot"
+
+// RDSSnapshot is a manual snapshot of an RDS instance or cluster.
+type RDSSnapshot struct {
+	ARN          string    `json:"arn"`
+	Snapshot     string    `json:"snapshot"`     // its name
+	Database     string    `json:"database"`     // identifier of the instance or cluster
+	DatabaseARN  string    `json:"database_arn"` // of the same
+	Cluster      bool      `json:"cluster,omitempty"`
+	Region       string    `json:"region"`
+	Account      string    `json:"account"`
+	Engine       string    `json:"engine"`
+	Version      string    `json:"engine_version"`
+	AllocatedGiB int64     `json:"allocated_gib"` // storage of the database: an upper bound of the snapshot's
+	Encrypted    bool      `json:"encrypted"`
+	KMSKey       string    `json:"kms_key,omitempty"` // ARN
+	Created      time.Time `json:"created"`           // by the clock of AWS
+	// Request says what asked for the snapshot, where whoever asks again after a
+	// crash should find this one.
+	Request string `json:"request,omitempty"`
 }
 
 // Server is the PostgreSQL server that was read.
@@ -111,6 +140,7 @@ type Totals struct {
 	Rows         int64 `json:"rows"`
 	Bytes        int64 `json:"bytes"` // of table data, as COPY text
 	LargeObjects int64 `json:"large_objects"`
+	Files        int64 `json:"files,omitempty"` // of a tar; Bytes is then what is in them
 }
 
 // Skipped is something the backup does not hold, and why.
@@ -125,6 +155,20 @@ type Selection struct {
 	ExcludeTables  []string `json:"exclude_tables,omitempty"`
 	IncludeSchemas []string `json:"include_schemas,omitempty"`
 	ExcludeSchemas []string `json:"exclude_schemas,omitempty"`
+}
+
+// Origin says where the contents of a point came from that is not of a database.
+type Origin struct {
+	Host      string   `json:"host,omitempty"`      // whose disk was read
+	Paths     []string `json:"paths,omitempty"`     // of files and directories, absolute
+	Exclude   []string `json:"exclude,omitempty"`   // patterns of what was left out
+	Program   string   `json:"program,omitempty"`   // whose output it is, without its arguments
+	FileName  string   `json:"file_name,omitempty"` // what the output is called when it is restored
+	Directory string   `json:"directory,omitempty"` // of a server's configuration
+	// RDS names the instance or cluster whose parameter group was read.
+	RDS            string `json:"rds,omitempty"`
+	RDSCluster     bool   `json:"rds_cluster,omitempty"`
+	ParameterGroup string `json:"parameter_group,omitempty"`
 }
 
 // Ref of the point the manifest commits.
@@ -255,6 +299,8 @@ func (m *Manifest) check(ref Ref, repository string, sealed bool) error {
 		return fmt.Errorf("it says it started at %s, its id says %s", m.Start.UTC().Format(time.RFC3339), start.Format(time.RFC3339))
 	case sealed != (m.Seal != nil):
 		return fmt.Errorf("whether it is sealed does not agree with repository.json")
+	case (m.RDS != nil) != (m.Kind == KindRDSSnapshot):
+		return fmt.Errorf("it is of kind %s, and whether it names a snapshot in RDS does not agree with that", m.Kind)
 	case len(m.Objects) == 0:
 		return fmt.Errorf("it names no objects")
 	}
@@ -270,6 +316,9 @@ func (m *Manifest) check(ref Ref, repository string, sealed bool) error {
 	}
 	return nil
 }
+
+// validKind: kinds are segments of keys and are named as job files name them.
+func validKind(kind string) bool { return validObjectName(strings.ReplaceAll(kind, "_", "-")) }
 
 // validObjectName keeps a hostile manifest from naming objects elsewhere.
 func validObjectName(name string) bool {

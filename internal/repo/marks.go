@@ -40,13 +40,17 @@ type Mark struct {
 }
 
 // Hold keeps a point from every rule until it is released. It fails when a
-// deletion of the point has begun: see Delete for how the two meet.
+// deletion of the point has begun: see Delete for how the two meet. In a repository
+// that is protected the store holds it too, see Protection.
 func (r *Repository) Hold(ctx context.Context, ref Ref, m Mark) error {
 	if err := r.mark(ctx, holdsPrefix, ref, markHeld, m); err != nil {
 		return err
 	}
 	_, err := r.store.Head(ctx, ref.tombstoneKey(), "")
 	if errors.Is(err, objstore.ErrNotFound) {
+		if err := r.legalHold(ctx, ref, true); err != nil {
+			return fmt.Errorf("hold %s: it is marked, and no run deletes it, but the store does not hold it: %w", ref, err)
+		}
 		return nil
 	}
 	if err != nil {
@@ -60,6 +64,9 @@ func (r *Repository) Hold(ctx context.Context, ref Ref, m Mark) error {
 
 // Release ends a hold.
 func (r *Repository) Release(ctx context.Context, ref Ref, m Mark) error {
+	if err := r.legalHold(ctx, ref, false); err != nil {
+		return fmt.Errorf("release %s: %w", ref, err)
+	}
 	return r.mark(ctx, holdsPrefix, ref, markReleased, m)
 }
 

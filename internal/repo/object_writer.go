@@ -83,7 +83,11 @@ func (w *objectWriter) takePart() error {
 
 func (w *objectWriter) send() error {
 	if w.upload == nil {
-		upload, err := w.point.repo.store.Create(w.ctx, w.key, w.point.putOptions())
+		opts, err := w.point.putOptions(w.ctx)
+		if err != nil {
+			return err
+		}
+		upload, err := w.point.repo.store.Create(w.ctx, w.key, opts)
 		if err != nil {
 			return err
 		}
@@ -128,7 +132,11 @@ func (w *objectWriter) complete() (Object, error) {
 
 func (w *objectWriter) finish() (objstore.Info, error) {
 	if w.upload == nil {
-		info, err := w.point.repo.store.Put(w.ctx, w.key, w.part, w.point.putOptions())
+		opts, err := w.point.putOptions(w.ctx)
+		var info objstore.Info
+		if err == nil {
+			info, err = w.point.repo.store.Put(w.ctx, w.key, w.part, opts)
+		}
 		w.returnPart()
 		return info, err
 	}

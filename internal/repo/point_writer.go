@@ -52,7 +52,7 @@ func (r *Repository) NewPoint(source, kind string, start time.Time, opts WriterO
 	if err := CheckSource(source); err != nil {
 		return nil, err
 	}
-	if !validObjectName(kind) {
+	if !validKind(kind) {
 		return nil, fmt.Errorf("%q is not a kind of recovery point", kind)
 	}
 	if err := r.needKey("write a recovery point"); err != nil {
@@ -159,8 +159,8 @@ func (p *PointWriter) uncheckedObject() {
 	p.unchecked = true
 }
 
-func (p *PointWriter) putOptions() objstore.PutOptions {
-	return objstore.PutOptions{StorageClass: p.opts.StorageClass, Tags: p.opts.Tags}
+func (p *PointWriter) putOptions(ctx context.Context) (objstore.PutOptions, error) {
+	return p.repo.locked(ctx, objstore.PutOptions{StorageClass: p.opts.StorageClass, Tags: p.opts.Tags})
 }
 
 // WriteStream stores data as a whole stream.

@@ -47,6 +47,8 @@ type Repository struct {
 	pause  time.Duration // before a commit is sent again
 	// patience is how long an apply waits for another one.
 	patience time.Duration
+
+	protections *protections
 }
 
 // CreateOptions of Create.
@@ -54,6 +56,7 @@ type CreateOptions struct {
 	Key       seal.Wrapper // the outer key; nil makes a repository that is not sealed
 	Reference string       // where the outer key is kept ("env:NAME"), for those who open it later
 	Now       time.Time
+	By        string // who makes it: host and user
 	Log       *slog.Logger
 }
 
@@ -80,7 +83,7 @@ func Create(ctx context.Context, store objstore.Store, opts CreateOptions) (*Rep
 	}
 	if opts.Key != nil {
 		r.key = seal.NewRepositoryKey()
-		if err := r.addKey(ctx, opts.Key, opts.Reference, opts.Now); err != nil {
+		if _, err := r.addKey(ctx, opts.Key, opts.Reference, opts.Now, opts.By); err != nil {
 			return nil, err
 		}
 	}
@@ -106,7 +109,7 @@ func Create(ctx context.Context, store objstore.Store, opts CreateOptions) (*Rep
 }
 
 func newRepository(store objstore.Store, h header, log *slog.Logger) *Repository {
-	return &Repository{store: store, header: h, log: logger(log), pause: commitPause, patience: claimPatience}
+	return &Repository{store: store, header: h, log: logger(log), pause: commitPause, patience: claimPatience, protections: &protections{}}
 }
 
 // refuseOrphans keeps a new repository, with another id and key, from being made
@@ -124,8 +127,10 @@ func (r *Repository) refuseOrphans(ctx context.Context) error {
 // OpenOptions of Open.
 type OpenOptions struct {
 	// Key finds the outer key, given the references that the repository itself
-	// suggests (newest first). It is called only for a sealed repository. Nil,
-	// or a nil result, opens without the key: listing works, contents do not.
+	// suggests (newest first). It is called only for a sealed repository, and again
+	// with fewer references when the key it found can not be used at this moment
+	// (seal.ErrUnavailable). Nil, or a nil result, opens without the key: listing
+	// works, contents do not.
 	Key func(ctx context.Context, references []string) (seal.Wrapper, error)
 	Log *slog.Logger
 }
@@ -144,20 +149,7 @@ func Open(ctx context.Context, store objstore.Store, opts OpenOptions) (*Reposit
 	if err != nil {
 		return nil, err
 	}
-	var refs []string
-	for _, k := range stored {
-		if k.Reference != "" {
-			refs = append(refs, k.Reference)
-		}
-	}
-	outer, err := opts.Key(ctx, refs)
-	if err != nil {
-		return nil, err
-	}
-	if outer == nil {
-		return r, nil
-	}
-	if r.key, err = unwrapAny(ctx, outer, stored, h.ID); err != nil {
+	if err := r.openKey(ctx, stored, opts.Key); err != nil {
 		return nil, fmt.Errorf("open repository %s: %w", store.URL(), errors.Join(append([]error{err}, unreadable...)...))
 	}
 	return r, nil
@@ -209,7 +201,7 @@ func (r *Repository) needKey(what string) error {
 	if r.HasKey() {
 		return nil
 	}
-	return fmt.Errorf("%s in %s: %w; give --key env:NAME or file:PATH", what, r.URL(), ErrNoKey)
+	return fmt.Errorf("%s in %s: %w; give --key REFERENCE, such as file:/etc/pgbackup/key", what, r.URL(), ErrNoKey)
 }
 
 // readSmall reads a whole object of at most limit bytes.

@@ -16,7 +16,11 @@ import (
 // bucket is a store in a real S3 server, as the runner opens one.
 func bucket(t *testing.T, opts ...testenv.S3Option) objstore.Store {
 	t.Helper()
-	srv := testenv.S3(t, opts...)
+	return objstore.Retry(openBucket(t, testenv.S3(t, opts...)), objstore.RetryOptions{})
+}
+
+func openBucket(t *testing.T, srv *testenv.S3Server) *s3.Store {
+	t.Helper()
 	store, err := s3.Open(t.Context(), s3.Config{
 		Bucket: srv.Bucket, Prefix: "prod", Region: srv.Region, Endpoint: srv.Endpoint,
 		AWSConfig: &aws.Config{Region: srv.Region, Credentials: credentials.NewStaticCredentialsProvider(srv.AccessKey, srv.SecretKey, "")},
@@ -24,7 +28,7 @@ func bucket(t *testing.T, opts ...testenv.S3Option) objstore.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return objstore.Retry(store, objstore.RetryOptions{})
+	return store
 }
 
 func TestInABucketAPointLivesAsInADirectory(t *testing.T) {

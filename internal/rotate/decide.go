@@ -97,6 +97,9 @@ func (opts Options) decide(ctx context.Context, f repo.Filter) (Outcome, []repo.
 		listed = slices.DeleteFunc(listed, func(l repo.Listed) bool { return !opts.Match(l.Source) })
 	}
 	out, err := opts.guarded(ctx, listed, f)
+	if err == nil {
+		err = opts.spareLocked(ctx, &out)
+	}
 	out.addTiers(listed)
 	return out, listed, err
 }

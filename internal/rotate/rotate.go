@@ -33,6 +33,11 @@ type Options struct {
 	// the store keeps tags. Not for rules that are meant for one run only.
 	Tiers bool
 
+	// Release removes what of a point lies outside the repository, such as the
+	// snapshot of kind rds_snapshot, before its manifest goes. Without it such points
+	// stay: nobody would know of their snapshots any more.
+	Release func(ctx context.Context, m *repo.Manifest) error
+
 	Policy         string // stamped into the tombstones
 	PolicyRevision int
 	By             string // who deletes: host and user
@@ -131,7 +136,7 @@ func Run(ctx context.Context, opts Options) (Outcome, error) {
 	if len(plan.Delete) > 0 && !opts.Repo.HasKey() {
 		// Without it a manifest that somebody forged would count as the newest
 		// good point, and the real ones would go.
-		return plan.told(), fmt.Errorf("rotate: %w: manifests can not be authenticated, so nothing is deleted; give --key env:NAME or file:PATH", repo.ErrNoKey)
+		return plan.told(), fmt.Errorf("rotate: %w: manifests can not be authenticated, so nothing is deleted; give --key REFERENCE, such as file:/etc/pgbackup/key", repo.ErrNoKey)
 	}
 	out := opts.newOutcome()
 	var locked, failed []error
@@ -153,6 +158,9 @@ func Run(ctx context.Context, opts Options) (Outcome, error) {
 		}
 	}
 	out.add(plan.of("")) // files that belong to no source
+	if err := opts.Repo.ProtectSelf(ctx); err != nil {
+		out.warn("", err.Error())
+	}
 	opts.addSizes(ctx, &out)
 	if len(failed) > 0 {
 		return out.told(), errors.Join(append(failed, locked...)...)
@@ -199,6 +207,7 @@ func (opts Options) runSource(ctx context.Context, source string, plan Outcome) 
 		return part, err
 	}
 	opts.setTiers(ctx, source, listed, &part)
+	opts.extendLocks(ctx, source, listed, &part)
 	// What a rotation that died had begun is data without a manifest by now.
 	if _, err := opts.Repo.Sweep(ctx, source); err != nil {
 		part.warn(source, err.Error())
@@ -233,7 +242,7 @@ func (opts Options) deleteAll(ctx context.Context, part *Outcome) error {
 			}
 			return err
 		}
-		err := opts.Repo.Delete(ctx, d.ref, repo.Tombstone{
+		err := opts.delete(ctx, d, repo.Tombstone{
 			Bytes: d.Bytes, Deleted: opts.Now.UTC(), By: opts.By, Reasons: d.Reasons,
 			Policy: opts.Policy, PolicyRevision: opts.PolicyRevision, MadeUnder: d.made, Committed: d.committed, End: d.end,
 		})
@@ -244,6 +253,10 @@ func (opts Options) deleteAll(ctx context.Context, part *Outcome) error {
 		}
 		if held, heldErr := opts.Repo.Held(ctx, d.ref); heldErr == nil && held {
 			part.Keep = append(part.Keep, d.kept(keptForNow, "held since a moment ago"))
+			continue
+		}
+		if errors.Is(err, repo.ErrRetained) {
+			part.Keep = append(part.Keep, d.kept(keptForNow, "locked by the store since a moment ago"))
 			continue
 		}
 		for _, rest := range doomed[i:] {

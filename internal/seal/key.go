@@ -1,7 +1,7 @@
 // Package seal is pgbackup's client-side encryption: the key hierarchy and the
 // authenticated sealing of chunks and manifests.
 //
-//	outer key (user's 256-bit key, later KMS) wraps
+//	outer key (user's 256-bit key, or one in AWS KMS) wraps
 //	  the repository key, which wraps
 //	    one key per recovery point, which seals the point's chunks.
 //
@@ -35,6 +35,9 @@ var (
 	ErrKeySize = errors.New("key is not 256 bits")
 	// ErrWrongKey: the key does not open what it was tried on.
 	ErrWrongKey = errors.New("wrong key")
+	// ErrUnavailable: the outer key is not within reach here. Only of a key that
+	// nobody named: another one may open the repository.
+	ErrUnavailable = errors.New("key is not available")
 	// ErrDamaged: the bytes do not authenticate: a bit flipped, or somebody
 	// edited them.
 	ErrDamaged = errors.New("sealed data is damaged")

@@ -13,15 +13,18 @@ import (
 
 // Wrapper is the outer key: it wraps and unwraps the repository key. A local
 // 256-bit key is one (Local); a key that never leaves a key service is another.
-// what is bound into the result and must be the same on Unwrap.
+// repository is the repository's id, which is bound into the result and must be
+// the same on Unwrap.
 type Wrapper interface {
 	// Method names the kind of wrapper in keys/<n>.json, such as "local".
 	Method() string
 	// KeyID names the outer key without telling anything about it.
 	KeyID() string
-	Wrap(ctx context.Context, plain []byte, what string) ([]byte, error)
-	// Unwrap fails with ErrWrongKey when the outer key is another one.
-	Unwrap(ctx context.Context, wrapped []byte, what string) ([]byte, error)
+	Wrap(ctx context.Context, plain []byte, repository string) ([]byte, error)
+	// Unwrap fails with ErrWrongKey when the outer key is another one, with
+	// ErrDamaged when wrapped is not what Wrap made, and with ErrUnavailable when
+	// the key can not be used now and is one that was only guessed at.
+	Unwrap(ctx context.Context, wrapped []byte, repository string) ([]byte, error)
 }
 
 // Local is a Wrapper made of a 256-bit key that the user keeps.
@@ -34,18 +37,21 @@ func (Local) Method() string { return "local" }
 func (l Local) KeyID() string { return l.Key.Fingerprint() }
 
 // Wrap implements Wrapper.
-func (l Local) Wrap(_ context.Context, plain []byte, what string) ([]byte, error) {
-	return wrap(l.Key.aead("pgbackup outer wrap v1"), plain, what), nil
+func (l Local) Wrap(_ context.Context, plain []byte, repository string) ([]byte, error) {
+	return wrap(l.Key.aead("pgbackup outer wrap v1"), plain, keyOfRepository(repository)), nil
 }
 
 // Unwrap implements Wrapper.
-func (l Local) Unwrap(_ context.Context, wrapped []byte, what string) ([]byte, error) {
-	plain, err := unwrap(l.Key.aead("pgbackup outer wrap v1"), wrapped, what)
+func (l Local) Unwrap(_ context.Context, wrapped []byte, repository string) ([]byte, error) {
+	plain, err := unwrap(l.Key.aead("pgbackup outer wrap v1"), wrapped, keyOfRepository(repository))
 	if err != nil {
-		return nil, fmt.Errorf("unwrap %s with key %s: %w", what, l.KeyID(), err)
+		return nil, fmt.Errorf("unwrap the %s with key %s: %w", keyOfRepository(repository), l.KeyID(), err)
 	}
 	return plain, nil
 }
+
+// keyOfRepository is what a local key binds into a wrapped repository key.
+func keyOfRepository(id string) string { return "repository key of " + id }
 
 // RepositoryKey wraps point keys and authenticates manifests.
 type RepositoryKey struct {
@@ -58,12 +64,12 @@ func NewRepositoryKey() *RepositoryKey { return &RepositoryKey{key: NewKey()} }
 // WrapWith returns the repository key wrapped by the outer key, bound to the
 // repository's id.
 func (r *RepositoryKey) WrapWith(ctx context.Context, w Wrapper, repository string) ([]byte, error) {
-	return w.Wrap(ctx, r.key.bits()[:], "repository key of "+repository)
+	return w.Wrap(ctx, r.key.bits()[:], repository)
 }
 
 // UnwrapRepositoryKey is the reverse of WrapWith.
 func UnwrapRepositoryKey(ctx context.Context, w Wrapper, wrapped []byte, repository string) (*RepositoryKey, error) {
-	plain, err := w.Unwrap(ctx, wrapped, "repository key of "+repository)
+	plain, err := w.Unwrap(ctx, wrapped, repository)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func TestTheRepositoryKeyOpensOnlyWithItsOuterKeyAndForItsRepository(t *testing.
 			t.Errorf("with byte %d flipped it opens", n)
 		}
 	}
-	short, err := outer.Wrap(ctx, []byte("sixteen bytes..."), "repository key of repo-a")
+	short, err := outer.Wrap(ctx, []byte("sixteen bytes..."), "repo-a")
 	if err != nil {
 		t.Fatal(err)
 	}

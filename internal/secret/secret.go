@@ -7,15 +7,13 @@
 package secret
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
-	"os"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/nearest"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
@@ -23,19 +21,38 @@ import (
 
 // Errors a caller may test for with errors.Is.
 var (
-	// ErrMissing: the variable is not set, or the file is not there.
+	// ErrMissing: the variable is not set, or the file, the secret or the key is
+	// not there.
 	ErrMissing = errors.New("secret not found")
-	// ErrUnsupported: this version can not read that kind of reference.
-	ErrUnsupported = errors.New("not available in this version")
+	// ErrUnsupported: that kind of reference can not be read here.
+	ErrUnsupported = errors.New("not available here")
 )
 
 // maxSecret bounds a secret in bytes: whatever is larger was not meant to be one.
 const maxSecret = 1 << 20
 
+// Source reads secrets. The zero value reads those of this machine, env: and
+// file:, and is silent.
+type Source struct {
+	// AWS gives the way to the services of AWS in a region, "" for the one of the
+	// configuration. It is called when a reference needs it. nil: there is none,
+	// and references to AWS are ErrUnsupported.
+	AWS func(ctx context.Context, region string) (aws.Config, error)
+	// Log is told of secrets that others may read; nil is silent.
+	Log *slog.Logger
+}
+
+func (s Source) log() *slog.Logger {
+	if s.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Log
+}
+
 // Resolve reads what ref points to. Of a file, one trailing line end is not part
-// of the secret; of a JSON secret with a field, the field's text is it. log is
-// told of files that others may read; nil is silent.
-func Resolve(ctx context.Context, ref secretref.Ref, log *slog.Logger) ([]byte, error) {
+// of the secret; of a JSON secret with a field, the field's text is it. A KMS key
+// holds no text: see Key.
+func (s Source) Resolve(ctx context.Context, ref secretref.Ref) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -45,11 +62,15 @@ func Resolve(ctx context.Context, ref secretref.Ref, log *slog.Logger) ([]byte, 
 	case secretref.Env:
 		value, err = fromEnvironment(ref.Value)
 	case secretref.File:
-		value, err = fromFile(ref.Value, log)
-	case "":
-		return nil, fmt.Errorf("%w: it is empty", secretref.ErrNotReference)
+		value, err = fromFile(ref.Value, s.log())
+	case secretref.SecretsManager:
+		value, err = s.fromSecretsManager(ctx, ref.Value)
+	case secretref.SSM:
+		value, err = s.fromParameter(ctx, ref.Value)
+	case secretref.KMS:
+		err = fmt.Errorf("a KMS key holds no text, only a repository's key may be one: %w", ErrUnsupported)
 	default:
-		return nil, fmt.Errorf("read %s: %s references are %w; use env:NAME or file:/path", ref, ref.Scheme, ErrUnsupported)
+		return nil, fmt.Errorf("%w: it is empty", secretref.ErrNotReference)
 	}
 	if err == nil && ref.Field != "" {
 		value, err = field(value, ref.Field)
@@ -58,61 +79,6 @@ func Resolve(ctx context.Context, ref secretref.Ref, log *slog.Logger) ([]byte, 
 		return nil, fmt.Errorf("read %s: %w", ref, err)
 	}
 	return value, nil
-}
-
-func fromEnvironment(name string) ([]byte, error) {
-	value, ok := os.LookupEnv(name)
-	switch {
-	case !ok:
-		return nil, fmt.Errorf("%w: the environment variable is not set; set it for the runner", ErrMissing)
-	case value == "":
-		return nil, fmt.Errorf("%w: the environment variable is empty", ErrMissing)
-	}
-	return []byte(value), nil
-}
-
-func fromFile(path string, log *slog.Logger) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, readable(err)
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, readable(err)
-	}
-	if st.IsDir() {
-		return nil, errors.New("it is a directory; name a file in it")
-	}
-	if st.Mode().IsRegular() && st.Mode().Perm()&0o077 != 0 && log != nil {
-		log.Warn("a file with a secret may be read by other users; run chmod 600 on it", "file", path, "mode", fmt.Sprintf("%#o", st.Mode().Perm()))
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	switch {
-	case err != nil:
-		return nil, readable(err)
-	case len(data) > maxSecret:
-		return nil, fmt.Errorf("the file has more than %d bytes: it is no secret", maxSecret)
-	}
-	data = bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
-	if len(data) == 0 {
-		return nil, fmt.Errorf("%w: the file is empty", ErrMissing)
-	}
-	return data, nil
-}
-
-// readable keeps the cause and drops the path, which the reference already has.
-func readable(err error) error {
-	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
-		err = pe.Err
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %w", ErrMissing, err)
-	}
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w; let the user that runs this read it", err)
-	}
-	return err
 }
 
 // field takes one text out of a JSON object, as Secrets Manager keeps them.

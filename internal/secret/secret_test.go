@@ -45,7 +45,7 @@ func TestSecretsComeFromTheEnvironmentAndFromFiles(t *testing.T) {
 		{"file:" + file(t, 0o600, "two\nlines\r\n"), "two\nlines"},
 		{"file:" + file(t, 0o600, `{"a":"b"}`) + "#a", "b"},
 	} {
-		got, err := Resolve(context.Background(), parse(t, c.ref), nil)
+		got, err := Source{}.Resolve(context.Background(), parse(t, c.ref))
 		if err != nil || string(got) != c.want {
 			t.Errorf("%s: got %q, %v; want %q", c.ref, got, err, c.want)
 		}
@@ -70,11 +70,11 @@ func TestAnUnreadableSecretSaysWhyAndNeverItsValue(t *testing.T) {
 		{"file:" + filepath.Dir(file(t, 0o600, "x")), "is a directory", nil},
 		{"file:" + file(t, 0o600, "\n"), "is empty", ErrMissing},
 		{"file:" + file(t, 0o600, strings.Repeat("hunter2", 200_000)), "no secret", nil},
-		{"ssm:name", "not available in this version", ErrUnsupported},
-		{"secretsmanager:name#field", "use env:NAME or file:/path", ErrUnsupported},
+		{"ssm:name", "no access to AWS here", ErrUnsupported},
+		{"secretsmanager:name#field", "no access to AWS here", ErrUnsupported},
 		{"kms:arn:aws:kms:us-east-1:111122223333:key/x", "not available", ErrUnsupported},
 	} {
-		_, err := Resolve(context.Background(), parse(t, c.ref), nil)
+		_, err := Source{}.Resolve(context.Background(), parse(t, c.ref))
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "hunter") {
 			t.Errorf("%s: %v; want %q and no secret", c.ref, err, c.want)
 		}
@@ -86,11 +86,11 @@ func TestAnUnreadableSecretSaysWhyAndNeverItsValue(t *testing.T) {
 
 func TestAFileThatOthersMayReadIsWarnedAbout(t *testing.T) {
 	var out bytes.Buffer
-	log := slog.New(slog.NewTextHandler(&out, nil))
-	if _, err := Resolve(context.Background(), parse(t, "file:"+file(t, 0o600, "hunter2")), log); err != nil || out.Len() > 0 {
+	source := Source{Log: slog.New(slog.NewTextHandler(&out, nil))}
+	if _, err := source.Resolve(context.Background(), parse(t, "file:"+file(t, 0o600, "hunter2"))); err != nil || out.Len() > 0 {
 		t.Fatalf("mode 0600: %v, %s", err, &out)
 	}
-	if _, err := Resolve(context.Background(), parse(t, "file:"+file(t, 0o644, "hunter2")), log); err != nil {
+	if _, err := source.Resolve(context.Background(), parse(t, "file:"+file(t, 0o644, "hunter2"))); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), "chmod 600") || strings.Contains(out.String(), "hunter2") {
@@ -107,24 +107,24 @@ func TestAKeyComesFromTheGivenReferenceElseFromTheSuggestedOnes(t *testing.T) {
 		given string
 		want  seal.Key
 	}{{"env:KEY_MINE", mine}, {"", theirs}} {
-		got, err := KeySource(c.given, nil, nil)(context.Background(), suggested)
+		got, err := Source{}.KeySource(c.given, nil)(context.Background(), suggested)
 		if err != nil || got.KeyID() != c.want.Fingerprint() {
 			t.Errorf("given %q: got %v, %v; want %s", c.given, got, err, c.want)
 		}
 	}
 	var missed []error
-	got, err := KeySource("", nil, func(err error) { missed = append(missed, err) })(context.Background(), suggested[:2])
+	got, err := (Source{}).KeySource("", func(err error) { missed = append(missed, err) })(context.Background(), suggested[:2])
 	if len(missed) != 2 || !strings.Contains(missed[1].Error(), "env:KEY_NOT_THERE") {
 		t.Errorf("what was tried: %v; want both references", missed)
 	}
 	if got != nil || err != nil {
 		t.Errorf("nothing readable: got %v, %v; want no key and no error", got, err)
 	}
-	if _, err := KeySource("env:KEY_NOT_THERE", nil, nil)(context.Background(), suggested); !errors.Is(err, ErrMissing) {
+	if _, err := (Source{}).KeySource("env:KEY_NOT_THERE", nil)(context.Background(), suggested); !errors.Is(err, ErrMissing) {
 		t.Errorf("a given reference is binding, got %v", err)
 	}
 	t.Setenv("KEY_SHORT", "c2hvcnQ=")
-	_, err = KeySource("env:KEY_SHORT", nil, nil)(context.Background(), nil)
+	_, err = (Source{}).KeySource("env:KEY_SHORT", nil)(context.Background(), nil)
 	if !errors.Is(err, seal.ErrKeySize) || strings.Contains(err.Error(), "c2hvcnQ") {
 		t.Errorf("a short key: %v", err)
 	}

@@ -53,11 +53,11 @@ func Parse(s string) (Ref, error) {
 		return Ref{}, fmt.Errorf("%w: it is longer than %d characters", ErrNotReference, maxLength)
 	}
 	if s == "" {
-		return Ref{}, fmt.Errorf("%w: it is empty; write env:NAME or file:/path", ErrNotReference)
+		return Ref{}, fmt.Errorf("%w: it is empty; write secretsmanager:NAME, ssm:NAME, kms:ARN, file:/path or env:NAME", ErrNotReference)
 	}
 	scheme, value, found := strings.Cut(s, ":")
 	if !found || !known(scheme) {
-		return Ref{}, fmt.Errorf("%w%s; secrets are never written here, only where to find them: env:NAME or file:/path (the text given is not repeated in case it is the secret)",
+		return Ref{}, fmt.Errorf("%w%s; secrets are never written here, only where to find them: secretsmanager:NAME, ssm:NAME, file:/path or env:NAME (the text given is not repeated in case it is the secret)",
 			ErrNotReference, schemeHint(scheme, found))
 	}
 	ref := Ref{Scheme: scheme, Value: value}
@@ -143,7 +143,7 @@ func schemeHint(scheme string, found bool) string {
 	if !found || len(scheme) > 20 {
 		return ""
 	}
-	if name, ok := nearest.Name(scheme, []string{Env, File}); ok {
+	if name, ok := nearest.Name(scheme, Schemes()); ok {
 		return fmt.Sprintf(" (the scheme %q was perhaps meant)", name+":")
 	}
 	return ""

@@ -29,11 +29,15 @@ type AWSServer struct {
 // rule: tests of refusals and of bytes need something else.
 func AWS(t testing.TB) *AWSServer {
 	t.Helper()
-	bin := pythonTool(t, "moto_server")
+	bin := PythonTool(t, "moto_server")
+	if to, err := filepath.EvalSymlinks(bin); err == nil {
+		bin = to
+	}
+	python := filepath.Join(filepath.Dir(bin), "python3") // the one that has moto
 	s := &AWSServer{Region: "us-east-1", Bucket: "test-bucket"}
 	var last string
 	for range 5 {
-		if last = s.start(t, bin); last == "" {
+		if last = s.start(t, python); last == "" {
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 			defer cancel()
 			if _, err := s.Client().CreateBucket(ctx, &awss3.CreateBucketInput{Bucket: &s.Bucket}); err != nil {
@@ -46,16 +50,33 @@ func AWS(t testing.TB) *AWSServer {
 	return nil
 }
 
+// moto runs the server with one mistake of it put right: it answers the CPU of a
+// running container as a number, where ECS has a text and every SDK expects one.
+const moto = `
+import sys
+from moto.ecs.models import Container
+
+made = Container.__init__
+def make(self, task_def):
+    made(self, task_def)
+    self.cpu = str(self.cpu or 0)
+    self.memory = self.memory and str(self.memory)
+Container.__init__ = make
+
+from moto.server import main
+sys.exit(main(sys.argv[1:]))
+`
+
 // start runs the server on a fresh port; it returns what the server printed
 // when it did not come up.
-func (s *AWSServer) start(t testing.TB, bin string) string {
+func (s *AWSServer) start(t testing.TB, python string) string {
 	t.Helper()
 	addr := FreeAddr(t)
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(bin, "-H", host, "-p", port)
+	cmd := exec.Command(python, "-c", moto, "-H", host, "-p", port)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), s.Env()...)
 	s.Endpoint = "http://" + addr
@@ -70,6 +91,16 @@ func (s *AWSServer) Client() *awss3.Client {
 	})
 }
 
+// Config leads clients of every service to the server. A call that fails is not
+// repeated: tests say themselves what fails.
+func (s *AWSServer) Config() aws.Config {
+	return aws.Config{
+		Region: s.Region, BaseEndpoint: aws.String(s.Endpoint),
+		Credentials: credentials.NewStaticCredentialsProvider("testing", "testing", ""),
+		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
+	}
+}
+
 // Env is the environment a child process needs to reach the server, for every
 // service, with the usual AWS chain.
 func (s *AWSServer) Env() []string {
@@ -80,9 +111,9 @@ func (s *AWSServer) Env() []string {
 	return env
 }
 
-// pythonTool returns the path of a program in .venv/bin of the module, or else
+// PythonTool returns the path of a program in .venv/bin of the module, or else
 // the one on PATH. The test fails when there is neither.
-func pythonTool(t testing.TB, name string) string {
+func PythonTool(t testing.TB, name string) string {
 	t.Helper()
 	if root, ok := moduleRoot(); ok {
 		p := filepath.Join(root, ".venv", "bin", name)

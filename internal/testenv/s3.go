@@ -32,11 +32,15 @@ type S3Option func(*s3Options)
 
 type s3Options struct {
 	versioned bool
+	locked    bool
 	like      *S3Server
 }
 
 // S3Versioned makes the bucket a versioned one.
 func S3Versioned() S3Option { return func(o *s3Options) { o.versioned = true } }
+
+// S3Locked makes the bucket one with Object Lock, which is versioned too.
+func S3Locked() S3Option { return func(o *s3Options) { o.versioned, o.locked = true, true } }
 
 // S3Like gives the server the credentials of another one, whose bucket has the
 // same name: two places that only the endpoint tells apart.
@@ -75,7 +79,7 @@ func S3(t testing.TB, opts ...S3Option) *S3Server {
 	var last string
 	for range 5 {
 		if last = s.start(t, bin, top, posix); last == "" {
-			s.createBucket(t, o.versioned)
+			s.createBucket(t, o)
 			return s
 		}
 	}
@@ -105,15 +109,15 @@ func (s *S3Server) Client() *awss3.Client {
 	})
 }
 
-func (s *S3Server) createBucket(t testing.TB, versioned bool) {
+func (s *S3Server) createBucket(t testing.TB, o s3Options) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	c := s.Client()
-	if _, err := c.CreateBucket(ctx, &awss3.CreateBucketInput{Bucket: &s.Bucket}); err != nil {
+	if _, err := c.CreateBucket(ctx, &awss3.CreateBucketInput{Bucket: &s.Bucket, ObjectLockEnabledForBucket: aws.Bool(o.locked)}); err != nil {
 		t.Fatalf("create bucket %s on %s: %v", s.Bucket, s.Endpoint, err)
 	}
-	if !versioned {
+	if !o.versioned || o.locked {
 		return
 	}
 	_, err := c.PutBucketVersioning(ctx, &awss3.PutBucketVersioningInput{

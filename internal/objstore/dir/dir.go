@@ -129,10 +129,16 @@ func (s *Store) URL() string {
 	return (&url.URL{Scheme: "file", Path: p}).String()
 }
 
+// errNoLock: a file can be removed by whoever may write beside it.
+var errNoLock = fmt.Errorf("%w: files can not be locked; only a bucket with S3 Object Lock does that", objstore.ErrUnsupported)
+
 // Put writes data as one file. StorageClass, ContentType and Tags are ignored.
 func (s *Store) Put(ctx context.Context, key string, data []byte, opts objstore.PutOptions) (objstore.Info, error) {
 	if err := s.check(ctx, "put", key); err != nil {
 		return objstore.Info{}, err
+	}
+	if !opts.LockUntil.IsZero() {
+		return objstore.Info{}, s.fail("put", key, errNoLock)
 	}
 	if len(data) > objstore.MaxPut {
 		return objstore.Info{}, fmt.Errorf("put %s: %d bytes are too many for one piece; upload it in parts", key, len(data))

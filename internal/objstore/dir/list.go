@@ -62,6 +62,9 @@ func (s *Store) Folders(ctx context.Context, prefix string) ([]string, error) {
 	}
 	defer func() { _ = here.Close() }()
 	names, err := entries(here)
+	if errors.Is(err, fs.ErrNotExist) && at != "." {
+		return nil, nil // it was empty and was removed since it was opened
+	}
 	if err != nil {
 		return nil, s.fail("list folders", prefix, err)
 	}
@@ -93,6 +96,9 @@ func (w *walk) folder(parent *os.Root, name, at string) error {
 	}
 	defer func() { _ = here.Close() }()
 	names, err := entries(here)
+	if errors.Is(err, fs.ErrNotExist) && at != "." {
+		return nil // it was empty and was removed since it was opened
+	}
 	if err != nil {
 		return err
 	}
@@ -110,6 +116,9 @@ func openFolder(parent *os.Root, name string) (*os.Root, error) {
 	here, err := parent.OpenRoot(filepath.FromSlash(name))
 	if err == nil {
 		return here, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) && name != "." {
+		return nil, nil // whatever is there a moment later
 	}
 	st, serr := parent.Stat(filepath.FromSlash(name))
 	if errors.Is(serr, fs.ErrNotExist) || errors.Is(serr, syscall.ENOTDIR) || serr == nil && !st.IsDir() {

@@ -15,6 +15,9 @@ func (s *Store) Create(ctx context.Context, key string, opts objstore.PutOptions
 	if err := s.check(ctx, "create", key); err != nil {
 		return nil, err
 	}
+	if !opts.LockUntil.IsZero() {
+		return nil, s.fail("create", key, errNoLock)
+	}
 	t, err := s.newTemp(key)
 	if err != nil {
 		return nil, s.fail("create", key, err)

@@ -30,7 +30,7 @@ var kinds = map[string]struct {
 
 	"PreconditionFailed": {objstore.ErrPrecondition, ""},
 
-	"AccessDenied":          {objstore.ErrDenied, "allow this identity s3:GetObject, PutObject, DeleteObject, ListBucket, AbortMultipartUpload and ListBucketMultipartUploads, and for tiers GetObjectTagging and PutObjectTagging"},
+	"AccessDenied":          {objstore.ErrDenied, "allow this identity s3:GetObject, PutObject, DeleteObject, ListBucket, AbortMultipartUpload and ListBucketMultipartUploads, for tiers GetObjectTagging and PutObjectTagging, and for object lock GetObjectRetention, PutObjectRetention and PutObjectLegalHold"},
 	"AccountProblem":        {objstore.ErrDenied, "see the AWS console for the account"},
 	"InvalidAccessKeyId":    {objstore.ErrDenied, "the access key is not known to this server: check AWS_ACCESS_KEY_ID or the profile"},
 	"XAdminUserNotFound":    {objstore.ErrDenied, "the access key is not known to this server: check AWS_ACCESS_KEY_ID or the profile"},
@@ -134,6 +134,9 @@ func (s *Store) answered(res *awshttp.ResponseError, err error) error {
 	}
 	if status == http.StatusMovedPermanently || status == http.StatusTemporaryRedirect || code == "AuthorizationHeaderMalformed" {
 		return fmt.Errorf("region %s or the endpoint is wrong for this bucket: correct it (%s)", s.region, said)
+	}
+	if lacksLock(code, message) {
+		return fmt.Errorf("%w: the bucket has no Object Lock, which a bucket gets when it is made (%s)", objstore.ErrUnsupported, said)
 	}
 	hint, kind := byStatus(status)
 	if k, ok := kinds[code]; ok {

@@ -34,7 +34,7 @@ func (s *Store) Get(ctx context.Context, key string, opts objstore.GetOptions) (
 		return io.NopCloser(strings.NewReader("")), info, nil
 	}
 	if err != nil {
-		return nil, objstore.Info{}, s.fail(ctx, "get", key, s.archived(versionGone(err, opts.VersionID), key, opts.VersionID))
+		return nil, objstore.Info{}, s.fail(ctx, "get", key, s.archived(versionGone(s.missing(ctx, err, key, opts.VersionID), opts.VersionID), key, opts.VersionID))
 	}
 	s.bucketSeen.Store(true)
 	info := objstore.Info{Key: key, ETag: plainETag(out.ETag), Modified: aws.ToTime(out.LastModified), VersionID: plainVersion(out.VersionId)}
@@ -125,7 +125,7 @@ func (s *Store) Head(ctx context.Context, key string, versionID string) (objstor
 		}
 	}
 	if err != nil {
-		return objstore.Info{}, s.fail(ctx, "head", key, versionGone(err, versionID))
+		return objstore.Info{}, s.fail(ctx, "head", key, versionGone(s.missing(ctx, err, key, versionID), versionID))
 	}
 	s.bucketSeen.Store(true)
 	info := objstore.Info{

@@ -72,6 +72,7 @@ var (
 	_ objstore.Store        = (*Store)(nil)
 	_ objstore.Tagger       = (*Store)(nil)
 	_ objstore.FolderLister = (*Store)(nil)
+	_ objstore.Locker       = (*Store)(nil)
 )
 
 // Open prepares the client. It makes no request to the bucket: the first use

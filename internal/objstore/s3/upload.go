@@ -27,11 +27,15 @@ func (s *Store) Create(ctx context.Context, key string, opts objstore.PutOptions
 	if err := check(ctx, "create", key); err != nil {
 		return nil, err
 	}
+	if err := objstore.CheckLock(opts.LockUntil, opts.LockMode); err != nil {
+		return nil, fmt.Errorf("create %s: %w", key, err)
+	}
 	opts.Tags = s.tagsToSend(opts.Tags)
 	in := &awss3.CreateMultipartUploadInput{
 		Bucket: &s.bucket, Key: s.full(key), ContentType: contentType(opts),
 		StorageClass: types.StorageClass(opts.StorageClass), Tagging: tagging(opts.Tags),
 	}
+	in.ObjectLockMode, in.ObjectLockRetainUntilDate = lock(opts)
 	withCRC := !s.withoutCRC.Load()
 	if withCRC {
 		in.ChecksumAlgorithm, in.ChecksumType = types.ChecksumAlgorithmCrc64nvme, types.ChecksumTypeFullObject

@@ -39,6 +39,9 @@ func (s *Store) Put(ctx context.Context, key string, data []byte, opts objstore.
 	if len(data) > objstore.MaxPut {
 		return objstore.Info{}, fmt.Errorf("put %s: %d bytes are too many for one request; upload it in parts", key, len(data))
 	}
+	if err := objstore.CheckLock(opts.LockUntil, opts.LockMode); err != nil {
+		return objstore.Info{}, fmt.Errorf("put %s: %w", key, err)
+	}
 	sum := checksum.CRC64NVME(data)
 	var out *awss3.PutObjectOutput
 	err := s.writing(ctx, key, opts.Condition, func() (err error) {
@@ -64,6 +67,7 @@ func (s *Store) put(ctx context.Context, key string, data []byte, sum uint64, op
 		Bucket: &s.bucket, Key: s.full(key), Body: bytes.NewReader(data), ContentLength: aws.Int64(int64(len(data))),
 		ContentType: contentType(opts), StorageClass: types.StorageClass(opts.StorageClass), Tagging: tagging(opts.Tags),
 	}
+	in.ObjectLockMode, in.ObjectLockRetainUntilDate = lock(opts)
 	in.IfNoneMatch, in.IfMatch = conditions(opts.Condition)
 	withCRC := !s.withoutCRC.Load()
 	if withCRC {
