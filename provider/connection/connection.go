@@ -139,7 +139,7 @@ func (c *Connection) OpenRepository(ctx context.Context, at location.Location, k
 		return Opened{}, err
 	}
 	var o Opened
-	o.Repository, err = repo.Open(ctx, store, repo.OpenOptions{Key: keySource(&o.References, keyRef)})
+	o.Repository, err = repo.Open(ctx, store, repo.OpenOptions{Key: keySource(c.Secrets(), &o.References, keyRef)})
 	return o, err
 }
 

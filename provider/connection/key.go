@@ -3,18 +3,27 @@ package connection
 import (
 	"context"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/seal"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secret"
 )
 
 // keySource remembers the references a repository suggests, and finds the key
 // only when a reference was given: what the provider does most needs none.
-func keySource(remember *[]string, keyRef string) func(context.Context, []string) (seal.Wrapper, error) {
+func keySource(secrets secret.Source, remember *[]string, keyRef string) func(context.Context, []string) (seal.Wrapper, error) {
 	return func(ctx context.Context, suggested []string) (seal.Wrapper, error) {
-		*remember = suggested
+		if *remember == nil { // all of them come the first time
+			*remember = suggested
+		}
 		if keyRef == "" {
 			return nil, nil
 		}
-		return secret.Key(ctx, keyRef, nil)
+		return secrets.Key(ctx, keyRef)
 	}
+}
+
+// Secrets reads what references point to, with the provider's access to AWS.
+func (c *Connection) Secrets() secret.Source {
+	return secret.Source{AWS: func(_ context.Context, region string) (aws.Config, error) { return c.AWS(region) }}
 }

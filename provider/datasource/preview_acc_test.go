@@ -196,7 +196,7 @@ func TestAccRetentionPreview_estimatesTheCostAndSaysByWhichPrices(t *testing.T) 
 	provider := func(lines string) string {
 		return fmt.Sprintf("provider \"pgbackup\" {\n  region = %q\n  endpoints = { s3 = %q }\n  %s\n}\n", s3.Region, s3.Endpoint, lines)
 	}
-	repository := fmt.Sprintf("resource \"pgbackup_repository\" \"main\" {\n  force_destroy = true\n  s3 = {\n    bucket = %q\n    prefix = \"prod\"\n  }\n}\n", s3.Bucket)
+	repository := fmt.Sprintf("resource \"pgbackup_repository\" \"main\" {\n  force_destroy = true\n  s3 = {\n    create_bucket = false\n    bucket = %q\n    prefix = \"prod\"\n  }\n}\n", s3.Bucket)
 	preview := data(retentionPreview, "repository = pgbackup_repository.main.id\n  retention = { keep_daily = 1 }")
 	priced := func(by string) knownvalue.Check {
 		return knownvalue.ObjectExact(map[string]knownvalue.Check{"now": knownvalue.NotNull(), "after": knownvalue.NotNull(), "prices": knownvalue.StringRegexp(regexp.MustCompile(by))})

@@ -18,7 +18,7 @@ import (
 // inBucket is the configuration of a policy for a repository in a bucket.
 func inBucket(s3 *testenv.S3Server, provider, lines string) string {
 	return fmt.Sprintf("provider \"pgbackup\" {\n  endpoints = { s3 = %q }\n  %s\n}\n", s3.Endpoint, provider) +
-		fmt.Sprintf("resource \"pgbackup_repository\" \"main\" {\n  s3 = {\n    bucket = %q\n    prefix = \"pg\"\n  }\n}\n", s3.Bucket) +
+		fmt.Sprintf("resource \"pgbackup_repository\" \"main\" {\n  s3 = {\n    create_bucket = false\n    bucket = %q\n    prefix = \"pg\"\n  }\n}\n", s3.Bucket) +
 		"resource \"pgbackup_policy\" \"prod\" {\n  name = \"prod\"\n  repository = pgbackup_repository.main.id\n  " + lines + "\n}\n"
 }
 

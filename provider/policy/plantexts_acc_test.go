@@ -89,7 +89,7 @@ func openSealed(t *testing.T, s3 *testenv.S3Server) *repo.Repository {
 		t.Fatal(err)
 	}
 	opened, err := repo.Open(t.Context(), store, repo.OpenOptions{Key: func(ctx context.Context, _ []string) (seal.Wrapper, error) {
-		return secret.Key(ctx, "env:BACKUP_KEY", nil)
+		return secret.Source{}.Key(ctx, "env:BACKUP_KEY")
 	}})
 	if err != nil {
 		t.Fatal(err)

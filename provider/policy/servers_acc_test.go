@@ -109,7 +109,7 @@ func TestAccPolicy_withoutTransitionsAsksForNoLifecycleRules(t *testing.T) {
 	}))
 	as(t, s3)
 	w := providertest.NewWorkspace(t, inBucket(s3, "", daily(7)))
-	passed(t, w.Apply())
+	passed(t, w.Apply(), "pgbackup_repository (s3://"+s3.Bucket+"/pg")
 	w.Configure(inBucket(s3, "", daily(30)))
 	passed(t, w.Apply())
 	w.Configure(inBucket(s3, "", daily(30)+"\n  manage_lifecycle = false"))

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
-	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
@@ -211,11 +209,17 @@ func sameDays(before, now types.String) types.String {
 	return now
 }
 
-// sameBlock compares two s3 blocks, but for the lifecycle rules: these never make
+// sameBlock compares the places of two s3 blocks: what else is in them never makes
 // it another repository.
 func sameBlock(a, b types.Object) bool {
+	if a.IsNull() != b.IsNull() || a.IsUnknown() != b.IsUnknown() {
+		return false
+	}
 	x, y := a.Attributes(), b.Attributes()
-	delete(x, "lifecycle")
-	delete(y, "lifecycle")
-	return a.IsNull() == b.IsNull() && a.IsUnknown() == b.IsUnknown() && maps.EqualFunc(x, y, attr.Value.Equal)
+	for _, place := range []string{"bucket", "prefix", "region", "endpoint"} {
+		if x[place] != nil && y[place] != nil && !x[place].Equal(y[place]) {
+			return false
+		}
+	}
+	return true
 }

@@ -31,7 +31,7 @@ func bucketServer(t *testing.T, s *testenv.S3Server) func(prefix, lifecycle stri
 		t.Setenv(name, value)
 	}
 	return func(prefix, lifecycle string) string {
-		return fmt.Sprintf("provider \"pgbackup\" {\n  region = %q\n  endpoints = {\n    s3 = %q\n  }\n}\nresource \"pgbackup_repository\" \"main\" {\n  s3 = {\n    bucket = %q\n    prefix = %q\n    %s\n  }\n}\n",
+		return fmt.Sprintf("provider \"pgbackup\" {\n  region = %q\n  endpoints = {\n    s3 = %q\n  }\n}\nresource \"pgbackup_repository\" \"main\" {\n  s3 = {\n    create_bucket = false\n    bucket = %q\n    prefix = %q\n    %s\n  }\n}\n",
 			s.Region, s.Endpoint, s.Bucket, prefix, lifecycle)
 	}
 }

@@ -13,7 +13,8 @@ func s3Block(t *testing.T, bucket, noncurrentAfter string) types.Object {
 	var resp fwresource.SchemaResponse
 	(&Resource{}).Schema(t.Context(), fwresource.SchemaRequest{}, &resp)
 	s3 := resp.Schema.Attributes["s3"].GetType().(types.ObjectType).AttrTypes
-	b := s3Model{Bucket: types.StringValue(bucket), Lifecycle: types.ObjectNull(s3["lifecycle"].(types.ObjectType).AttrTypes)}
+	null := func(block string) types.Object { return types.ObjectNull(s3[block].(types.ObjectType).AttrTypes) }
+	b := s3Model{Bucket: types.StringValue(bucket), Lifecycle: null("lifecycle"), ObjectLock: null("object_lock"), Replica: null("replica"), Tags: types.MapNull(types.StringType)}
 	object, diags := types.ObjectValueFrom(t.Context(), s3, b)
 	if noncurrentAfter != "" {
 		m := model{S3: object}

@@ -45,6 +45,11 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 	if !plan.Encryption.IsUnknown() {
 		resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("sealed"), !plan.Encryption.IsNull())...)
 	}
+	there := state
+	if !planmod.SamePlace(state.ID.ValueString(), id.ValueString()) && !id.Equal(state.ID) {
+		there = model{} // what the state has is another repository
+	}
+	r.planS3(ctx, resp, there, plan, at, known)
 	if req.State.Raw.IsNull() || resp.Diagnostics.HasError() {
 		return
 	}
@@ -54,6 +59,7 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 		return
 	}
 	resp.Diagnostics.Append(keyChange(ctx, state, plan)...)
+	resp.Diagnostics.Append(takesOver(ctx, req, state, plan)...)
 }
 
 // keyChange says what another key reference means: it is easily taken for an
@@ -97,8 +103,11 @@ func replacedBy(state, plan model, id types.String) path.Paths {
 // force_destroy was applied before. Where the points cannot be counted it warns,
 // and Delete decides.
 func (r *Resource) guard(ctx context.Context, state model) (diags diag.Diagnostics) {
-	if state.ForceDestroy.ValueBool() || r.conn == nil {
+	if r.conn == nil {
 		return nil
+	}
+	if state.ForceDestroy.ValueBool() {
+		return r.foretell(ctx, state)
 	}
 	id := state.ID.ValueString()
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)

@@ -242,7 +242,7 @@ func TestAccRepository_s3(t *testing.T) {
 	}
 	provider := fmt.Sprintf("provider \"pgbackup\" {\n  region = %q\n  endpoints = {\n    s3 = %q\n  }\n}\n", s3.Region, s3.Endpoint)
 	repository := func(prefix, lines string) string {
-		return fmt.Sprintf("resource \"pgbackup_repository\" \"main\" {\n  s3 = {\n    bucket = %q\n    prefix = %q\n    %s\n  }\n}\n", s3.Bucket, prefix, lines)
+		return fmt.Sprintf("resource \"pgbackup_repository\" \"main\" {\n  s3 = {\n    create_bucket = false\n    bucket = %q\n    prefix = %q\n    %s\n  }\n}\n", s3.Bucket, prefix, lines)
 	}
 	config := provider + repository("prod", "")
 	providertest.Run(t,

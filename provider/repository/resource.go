@@ -13,7 +13,6 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/seal"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/secret"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/connection"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
 )
@@ -25,6 +24,7 @@ var (
 	_ resource.ResourceWithConfigure        = (*Resource)(nil)
 	_ resource.ResourceWithConfigValidators = (*Resource)(nil)
 	_ resource.ResourceWithModifyPlan       = (*Resource)(nil)
+	_ resource.ResourceWithValidateConfig   = (*Resource)(nil)
 	_ resource.ResourceWithImportState      = (*Resource)(nil)
 )
 
@@ -58,53 +58,98 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 		resp.Diagnostics.AddError(summary("creating", "not known"), valid.Sentence(connection.ErrUnknown))
 		return
 	}
+	w, knownWish, diags := m.wish(ctx, r.conn, at)
+	resp.Diagnostics.Append(diags...)
 	rules, declared, diags := m.declaredRules(ctx, at.Prefix)
 	resp.Diagnostics.Append(diags...)
-	if declared && !resp.Diagnostics.HasError() {
-		if err := r.tryRules(ctx, at, rules); err != nil {
-			resp.Diagnostics.AddError(summary("creating", at.String()), valid.Sentence(err))
-		}
+	if !knownWish {
+		resp.Diagnostics.AddError(summary("creating", at.String()), valid.Sentence(connection.ErrUnknown))
 	}
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	created, err := r.create(ctx, at, ref)
-	if errors.Is(err, repo.ErrExists) {
-		resp.Diagnostics.AddError(summary("creating", at.String()),
-			fmt.Sprintf("A repository is already there. If it is to be managed here, import it:\n\n  terraform import ADDRESS '%s'", at))
-		return
+	// Nothing is made for a repository that cannot be: the key and what is there
+	// already are looked at first, and repository.json is written last, so that an
+	// apply that dies on the way is simply done again.
+	opts, err := r.createOptions(ctx, ref)
+	if err == nil {
+		err = refuseFile(at.Directory)
+	}
+	if err == nil {
+		err = r.refuseExisting(ctx, at)
+	}
+	if err == nil && declared && !w.create {
+		err = r.tryRules(ctx, at, rules)
+	}
+	if err == nil {
+		resp.Diagnostics.Append(r.lookOver(ctx, at, w)...)
+	}
+	var lacking []string
+	if err == nil && !resp.Diagnostics.HasError() {
+		lacking, diags = r.build(ctx, at, w, false)
+		resp.Diagnostics.Append(diags...)
+	}
+	if err == nil && declared && !resp.Diagnostics.HasError() {
+		err = r.applyRules(ctx, at, rules)
 	}
 	if err != nil {
 		resp.Diagnostics.AddError(summary("creating", at.String()), valid.Sentence(err))
+	}
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	created, err := r.create(ctx, at, opts, w)
+	if err != nil {
+		resp.Diagnostics.AddError(summary("creating", at.String()), valid.Sentence(existing(at, err)))
 		return
 	}
 	m.ID = types.StringValue(at.String())
 	m.describe(created)
+	resp.Diagnostics.Append(r.settle(ctx, &m, at, w, lacking)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
-	if declared {
-		if err := r.applyRules(ctx, at, rules); err != nil {
-			resp.Diagnostics.AddError(summary("creating the lifecycle rules of", at.String()), valid.Sentence(err))
-		}
-	}
 }
 
-func (r *Resource) create(ctx context.Context, at location.Location, ref string) (*repo.Repository, error) {
-	opts := repo.CreateOptions{Reference: ref, Now: time.Now()}
-	if ref != "" {
-		key, err := secret.Key(ctx, ref, nil)
-		if err != nil {
-			return nil, err
-		}
-		opts.Key = key
+func (r *Resource) createOptions(ctx context.Context, ref string) (repo.CreateOptions, error) {
+	opts := repo.CreateOptions{Reference: ref, Now: time.Now(), By: r.conn.Envelope().By}
+	if ref == "" {
+		return opts, nil
 	}
-	if err := refuseFile(at.Directory); err != nil {
-		return nil, err
+	key, err := r.conn.Secrets().Key(ctx, ref)
+	opts.Key = key
+	return opts, err
+}
+
+// refuseExisting is the error for a place that has a repository. A place that
+// cannot be read is found out later.
+func (r *Resource) refuseExisting(ctx context.Context, at location.Location) error {
+	if _, err := r.conn.OpenRepository(ctx, at, ""); err == nil {
+		return existing(at, repo.ErrExists)
 	}
+	return nil
+}
+
+func existing(at location.Location, err error) error {
+	if !errors.Is(err, repo.ErrExists) {
+		return err
+	}
+	return fmt.Errorf("a repository is already there. If it is to be managed here, import it:\n\n  terraform import ADDRESS '%s'", at)
+}
+
+// create writes the repository, with its lock. Where the lock cannot be, neither is
+// the repository.
+func (r *Resource) create(ctx context.Context, at location.Location, opts repo.CreateOptions, w wish) (*repo.Repository, error) {
 	store, err := r.conn.OpenStore(ctx, at, true)
 	if err != nil {
 		return nil, err
 	}
-	return repo.Create(ctx, store, opts)
+	created, err := repo.Create(ctx, store, opts)
+	if err != nil || w.lock.IsZero() {
+		return created, err
+	}
+	if err := created.SetProtection(ctx, w.lock, time.Now(), r.conn.Envelope().By); err != nil {
+		return nil, errors.Join(err, created.Destroy(ctx))
+	}
+	return created, nil
 }
 
 func (m *model) describe(r *repo.Repository) {
@@ -135,6 +180,10 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_repository (%s) is gone: it will be created anew", id), valid.Sentence(err))
 		resp.State.RemoveResource(ctx)
 		return
+	case errors.Is(err, objstore.ErrNoBucket) && r.made(ctx, m, at):
+		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_repository (%s) is gone with its bucket: both will be created anew", id), valid.Sentence(err))
+		resp.State.RemoveResource(ctx)
+		return
 	case err != nil:
 		resp.Diagnostics.AddWarning(unreadable(id, err), valid.Sentence(err))
 		return
@@ -151,8 +200,18 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		resp.Diagnostics.Append(m.setKeyRef(ctx, ref)...)
 	}
 	m.describe(opened.Repository)
+	resp.Diagnostics.Append(r.readBucket(ctx, &m, at, fresh)...)
 	resp.Diagnostics.Append(r.readRules(ctx, &m, at, fresh)...)
+	resp.Diagnostics.Append(r.readLock(ctx, &m, at, opened.Repository)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+}
+
+// made reports whether the bucket is one that pgbackup made on AWS, whose word for
+// it that it is gone can be taken. Elsewhere, and of a bucket that is only used, a
+// wrong endpoint says the same.
+func (r *Resource) made(ctx context.Context, m model, at location.Location) bool {
+	w, known, _ := m.wish(ctx, r.conn, at)
+	return known && w.create && at.Endpoint == ""
 }
 
 // unreadable is the summary of a repository that cannot be read, with what
@@ -185,14 +244,19 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 	resp.Diagnostics.Append(diags...)
 	rules, declares, diags := plan.declaredRules(ctx, at.Prefix)
 	resp.Diagnostics.Append(diags...)
+	was, _, diags := state.wish(ctx, r.conn, at)
+	resp.Diagnostics.Append(diags...)
+	w, knownWish, diags := plan.wish(ctx, r.conn, at)
+	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if !known {
+	if !known || !knownWish {
 		resp.Diagnostics.AddError(summary("updating", state.ID.ValueString()), valid.Sentence(connection.ErrUnknown))
 		return
 	}
 	plan.ID = types.StringValue(at.String())
+	var lacking []string
 	opened, err := r.conn.OpenRepository(ctx, at, "")
 	if err == nil && opened.ID() != state.RepositoryID.ValueString() {
 		err = fmt.Errorf("at %s is repository %s, not %s: the new region or endpoint leads to another bucket of that name", at, opened.ID(), state.RepositoryID.ValueString())
@@ -200,14 +264,24 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 	if err == nil && before != after {
 		err = r.addKey(ctx, at, before, after)
 	}
-	if err == nil && (declares || declared) {
+	if err == nil {
+		lacking, diags = r.rebuild(ctx, at, was, w, state)
+		resp.Diagnostics.Append(diags...)
+	}
+	if err == nil && !resp.Diagnostics.HasError() && was.lock != w.lock {
+		err = opened.SetProtection(ctx, w.lock, time.Now(), r.conn.Envelope().By)
+	}
+	if err == nil && !resp.Diagnostics.HasError() && (declares || declared) {
 		err = r.applyRules(ctx, at, rules)
 	}
 	if err != nil {
 		resp.Diagnostics.AddError(summary("updating", at.String()), valid.Sentence(err))
+	}
+	if resp.Diagnostics.HasError() {
 		return
 	}
 	plan.describe(opened.Repository)
+	resp.Diagnostics.Append(r.settle(ctx, &plan, at, w, lacking)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, plan)...)
 }
 
@@ -230,7 +304,7 @@ func (r *Resource) addKey(ctx context.Context, at location.Location, before, aft
 	if err != nil {
 		return err
 	}
-	key, err := secret.Key(ctx, after, nil)
+	key, err := r.conn.Secrets().Key(ctx, after)
 	if err != nil {
 		return err
 	}
@@ -245,34 +319,11 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	}
 	id := m.ID.ValueString()
 	at, err := location.Parse(id)
-	_, declared, diags := m.declaredRules(ctx, at.Prefix)
-	resp.Diagnostics.Append(diags...)
-	if err == nil {
-		err = r.destroy(ctx, at, m.ForceDestroy.ValueBool())
-	}
-	if err == nil && declared {
-		err = r.removeRules(ctx, at)
-	}
 	if err != nil {
 		resp.Diagnostics.AddError(summary("deleting", id), valid.Sentence(err))
+		return
 	}
-}
-
-func (r *Resource) destroy(ctx context.Context, at location.Location, force bool) error {
-	opened, err := r.conn.OpenRepository(ctx, at, "")
-	if errors.Is(err, repo.ErrNoRepository) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if !force {
-		// Once more: -replace and tainted resources never pass the plan's guard.
-		if err := refusePoints(ctx, opened.Repository); err != nil {
-			return err
-		}
-	}
-	return opened.Destroy(ctx)
+	resp.Diagnostics.Append(r.destroy(ctx, at, m)...)
 }
 
 func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {

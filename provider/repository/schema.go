@@ -1,15 +1,14 @@
 // Package repository is the resource pgbackup_repository: the place where
-// recovery points are kept, in a directory or in an existing bucket.
+// recovery points are kept, in a directory or in a bucket, with the protections
+// of the bucket and its replica.
 //
 // What must not live here: the layout of a repository (package repo).
 package repository
 
 import (
 	"context"
-	"regexp"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/resourcevalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
@@ -32,25 +31,19 @@ type model struct {
 	S3           types.Object `tfsdk:"s3"`
 	Encryption   types.Object `tfsdk:"encryption"`
 	ForceDestroy types.Bool   `tfsdk:"force_destroy"`
+	BucketARN    types.String `tfsdk:"bucket_arn"`
+	ReplicaID    types.String `tfsdk:"replica_id"`
+	Protections  types.Map    `tfsdk:"protections"`
+	TagsAll      types.Map    `tfsdk:"tags_all"`
 }
 
 type directoryModel struct {
 	Path types.String `tfsdk:"path"`
 }
 
-type s3Model struct {
-	Bucket    types.String `tfsdk:"bucket"`
-	Prefix    types.String `tfsdk:"prefix"`
-	Region    types.String `tfsdk:"region"`
-	Endpoint  types.String `tfsdk:"endpoint"`
-	Lifecycle types.Object `tfsdk:"lifecycle"`
-}
-
 type encryptionModel struct {
 	KeyRef types.String `tfsdk:"key_ref"`
 }
-
-var prefixPattern = regexp.MustCompile(`^[^/]+(/[^/]+)*$`)
 
 func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	resp.Schema = schema.Schema{
@@ -68,30 +61,7 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 					},
 				},
 			},
-			"s3": schema.SingleNestedAttribute{
-				Optional:            true,
-				MarkdownDescription: "Keep the repository in a bucket of Amazon S3 or of a service compatible with it. The bucket must exist. Exactly one of `directory` and `s3` is given.",
-				Attributes: map[string]schema.Attribute{
-					"bucket": schema.StringAttribute{
-						Required:            true,
-						MarkdownDescription: "Name of the bucket. Changing it replaces the repository.",
-					},
-					"prefix": schema.StringAttribute{
-						Optional:            true,
-						MarkdownDescription: "What the keys of all objects begin with, without slashes at its ends, such as `prod`. Defaults to the whole bucket. Changing it replaces the repository.",
-						Validators:          []validator.String{stringvalidator.RegexMatches(prefixPattern, "must not be empty, nor begin or end with a slash, nor hold two in a row")},
-					},
-					"region": schema.StringAttribute{
-						Optional:            true,
-						MarkdownDescription: "Region of the bucket, such as `eu-west-1`. Defaults to the `region` of the provider, then to the usual AWS chain of whoever uses the repository.",
-					},
-					"endpoint": schema.StringAttribute{
-						Optional:            true,
-						MarkdownDescription: "URL of an S3-compatible service, such as `https://minio.example.org`. Defaults to `endpoints.s3` of the provider, then to AWS.",
-					},
-					"lifecycle": lifecycleAttribute(),
-				},
-			},
+			"s3": s3Attribute(),
 			"encryption": schema.SingleNestedAttribute{
 				Optional: true,
 				MarkdownDescription: "Encrypt everything that is backed up, with AES-256-GCM, before it leaves the runner. Whoever has lost the key has lost the backups. " +
@@ -107,7 +77,23 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 			},
 			"force_destroy": schema.BoolAttribute{
 				Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-				MarkdownDescription: "Let `terraform destroy` delete a repository that has recovery points, and the points with it. It only counts once it was applied: set it to `true`, apply, then destroy. Held points still have to be released first. Defaults to `false`.",
+				MarkdownDescription: "Let `terraform destroy` delete a repository that has recovery points, and the points with it. It only counts once it was applied: set it to `true`, apply, then destroy. Held points still have to be released first. In a bucket, every version of the repository's objects goes, in the replica too, but for what Object Lock protects; a bucket that was made here goes with them when nothing else is left in it. Defaults to `false`.",
+			},
+			"bucket_arn": schema.StringAttribute{
+				Computed:            true,
+				MarkdownDescription: "ARN of the bucket. Null for a directory.",
+			},
+			"replica_id": schema.StringAttribute{
+				Computed:            true,
+				MarkdownDescription: "URL of the copy in the replica's bucket, such as `s3://acme-pg-backups-dr/prod?region=eu-west-1`, for policies, schedules and `pgbackup-runner --repository`. Known at plan. Null without `s3.replica`.",
+			},
+			"protections": schema.MapAttribute{
+				Computed: true, ElementType: types.StringType,
+				MarkdownDescription: "What protects the bucket, as it was found: `versioning`, `encryption`, `public_access`, `ownership`, `transport`, `other_encryption`, `object_lock`; with a replica also `replication`, `replication_role` and those of its bucket with `replica_` before the name. With `create_bucket` a difference shows in the plan and is put right.",
+			},
+			"tags_all": schema.MapAttribute{
+				Computed: true, ElementType: types.StringType,
+				MarkdownDescription: "Tags that are put on a bucket that is made here: `default_tags` of the provider, `s3.tags`, and `pgbackup:…`, by which pgbackup knows it again.",
 			},
 			"id": schema.StringAttribute{
 				Computed:            true,

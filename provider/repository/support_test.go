@@ -35,7 +35,7 @@ func openWithKey(t *testing.T, id, ref string) error {
 	if err != nil {
 		return err
 	}
-	_, err = repo.Open(context.Background(), store, repo.OpenOptions{Key: secret.KeySource(ref, nil, nil)})
+	_, err = repo.Open(context.Background(), store, repo.OpenOptions{Key: secret.Source{}.KeySource(ref, nil)})
 	return err
 }
 
@@ -44,4 +44,12 @@ type checked func() error
 
 func (c checked) CheckState(_ context.Context, _ statecheck.CheckStateRequest, resp *statecheck.CheckStateResponse) {
 	resp.Error = c()
+}
+
+// removePoint deletes a recovery point as retention does.
+func removePoint(t *testing.T, r *repo.Repository, ref repo.Ref) {
+	t.Helper()
+	if err := r.Delete(t.Context(), ref, repo.Tombstone{Reasons: []string{"the test wants it gone"}}); err != nil {
+		t.Fatal(err)
+	}
 }

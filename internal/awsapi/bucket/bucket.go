@@ -1,16 +1,19 @@
-// Package bucket administers one S3 bucket: so far, the lifecycle rules in it.
+// Package bucket administers one S3 bucket: making and removing it, its
+// protections (Protect), its policy, tags and replication rules, its lifecycle
+// rules (Apply), and what is left of deleted objects in it (Purge).
 //
-// What lives here: reading and writing the bucket's lifecycle document as the
-// bytes it consists of, and the protocol by which several writers share it. What
-// must not: what rules there should be (package lifecycle) and objects (package
-// objstore).
+// What lives here: reading and writing these as the bytes they consist of, and
+// merging our part of a document that others share. What must not: which settings
+// and rules there should be (package lifecycle, the repository resource) and
+// objects (package objstore).
 //
-// The document travels as raw XML. The SDK's types drop every element they do
-// not know, and writing such a document back would lose it for its owner.
+// Shared documents travel raw. The SDK's types drop every element they do not
+// know, and writing such a document back would lose it for its owner.
 package bucket
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -69,3 +72,30 @@ func Open(cfg aws.Config, name string, opts Options) *Bucket {
 
 // Name of the bucket.
 func (b *Bucket) Name() string { return b.name }
+
+// Region that the bucket is asked for in; "" is that of the AWS configuration.
+func (b *Bucket) Region() string { return b.cfg.Region }
+
+// ARN of the bucket.
+func (b *Bucket) ARN() string { return ARN(b.cfg.Region, b.name) }
+
+// ARN of a bucket in a region, which says what partition of AWS it is in.
+func ARN(region, name string) string { return "arn:" + Partition(region) + ":s3:::" + name }
+
+// Partition of AWS that a region is in, as ARNs have it.
+// Source: AWS General Reference, "Amazon Resource Names"; endpoints.json of the SDKs.
+func Partition(region string) string {
+	for _, p := range []struct{ prefix, partition string }{
+		{"cn-", "aws-cn"}, {"us-gov-", "aws-us-gov"}, {"us-isob-", "aws-iso-b"}, {"us-isof-", "aws-iso-f"}, {"us-iso-", "aws-iso"}, {"eu-isoe-", "aws-iso-e"}, {"eusc-", "aws-eusc"},
+	} {
+		if strings.HasPrefix(region, p.prefix) {
+			return p.partition
+		}
+	}
+	return "aws"
+}
+
+// onAWS reports whether no other server was declared.
+func (b *Bucket) onAWS() bool { return b.opts.Endpoint == "" }
+
+func (b *Bucket) String() string { return "S3 bucket (" + b.name + ")" }
