@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -8,12 +9,15 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/pflag"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/nearest"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/observe"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
 
 // app is one invocation: its streams, global flags, and what follows from them.
@@ -26,6 +30,19 @@ type app struct {
 	log    *slog.Logger
 	screen *observe.Screen // standard error, shared by log lines and progress
 	job    *job.Job        // nil without --job
+
+	jobFile  []byte           // the bytes job was read from
+	opened   *repo.Repository // nil until something opens the repository
+	onLambda bool             // the program runs as a function of AWS Lambda
+	scratch  []string         // files that are removed at the end of the run
+	failure  string           // the error the run ended with, as it was told; "" for none
+
+	awsOptions []func(*config.LoadOptions) error // added when the AWS configuration is loaded
+	awsMu      sync.Mutex
+	awsConfig  *aws.Config // nil until something needs AWS
+
+	outcomeMu sync.Mutex
+	outcome   outcome // what the run did so far
 
 	stateLimit  int       // how many versions of a state file are read
 	ignoredDays sync.Once // tells once that BACKUP_RETENTION_DAYS is not used
@@ -41,14 +58,14 @@ type globalFlags struct {
 }
 
 func (f *globalFlags) register(set *pflag.FlagSet) {
-	set.StringVar(&f.job, "job", "", "job `FILE` that says what to do, as the Terraform provider writes it")
+	set.StringVar(&f.job, "job", "", "job `FILE` that says what to do, as the Terraform provider writes it; or s3://bucket/key of one")
 	set.StringVar(&f.repository, "repository", "", "`URL` of the repository: file:///directory or s3://bucket/prefix")
 	set.StringVar(&f.endpoint, "s3-endpoint", "", "`URL` of an S3-compatible service instead of AWS")
 	set.StringVar(&f.region, "region", "", "AWS `REGION` of the bucket")
 	set.StringVar(&f.database, "database", "", "`URI` of the database (postgres://user@host/name); the password comes from PGPASSWORD or ~/.pgpass")
 	set.StringVar(&f.source, "source", "", "`NAME` of what is backed up (default database@host)")
 	set.StringVar(&f.policy, "policy", "", "`NAME` of a policy in the repository, or FILE with a policy document")
-	set.StringVar(&f.key, "key", "", "`REFERENCE` of the encryption key: env:NAME or file:/path")
+	set.StringVar(&f.key, "key", "", "`REFERENCE` of the encryption key: env:NAME, file:/path, secretsmanager:NAME, ssm:/NAME or kms:ARN")
 	set.BoolVar(&f.json, "json", false, "print one JSON document on standard output")
 	set.BoolVar(&f.quiet, "quiet", false, "print nothing but warnings and errors")
 	set.StringVar(&f.logLevel, "log-level", "", "debug, info, warn or error (default warn on a terminal, else info)")
@@ -56,7 +73,7 @@ func (f *globalFlags) register(set *pflag.FlagSet) {
 }
 
 // prepare sets up the log and reads the job file. It runs before each command.
-func (a *app) prepare() error {
+func (a *app) prepare(ctx context.Context) error {
 	a.screen = observe.NewScreen(a.err, isTerminal(a.err))
 	level, err := a.level()
 	if err != nil {
@@ -71,7 +88,7 @@ func (a *app) prepare() error {
 	default:
 		return usagef("--log-format %q: give text or json", format)
 	}
-	return a.readJob()
+	return a.readJob(ctx)
 }
 
 func (a *app) level() (slog.Level, error) {
@@ -90,26 +107,6 @@ func (a *app) level() (slog.Level, error) {
 	return level, nil
 }
 
-func (a *app) readJob() error {
-	name := a.flags.job
-	if name == "" {
-		return nil
-	}
-	if strings.HasPrefix(name, "s3://") {
-		return usagef("--job %s: job files are read from local files in this version; copy it here first", name)
-	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		return usagef("read job file: %w", err)
-	}
-	j, err := job.Parse(data)
-	if err != nil {
-		return usagef("job file %s: %w", name, err)
-	}
-	a.job = &j
-	return nil
-}
-
 // endProgress takes a progress bar off the screen, if there is one.
 func (a *app) endProgress() {
 	if a.screen != nil {
@@ -121,6 +118,7 @@ func (a *app) endProgress() {
 func (a *app) warn(warnings ...string) {
 	for _, w := range warnings {
 		a.log.Warn(oneLine(w))
+		a.noteWarning(oneLine(w))
 	}
 }
 

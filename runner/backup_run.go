@@ -7,8 +7,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/contents"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/lifecycle"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
@@ -17,10 +19,27 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/storageclass"
 )
 
-// backupRun is one invocation of backup: one database or many.
+// take is one point that a run makes.
+type take struct {
+	kind     job.Kind
+	source   string
+	database string // of a logical backup
+	run      func(context.Context, point.Options) (point.Result, error)
+	plan     func(context.Context, point.Options) (preview, error)
+}
+
+// preview is what a dry run says of one point.
+type preview struct {
+	document any    // for --json
+	text     string // for people: "Would back up …"
+	skipped  []repo.Skipped
+	warnings []string
+}
+
+// backupRun is one invocation of backup: one point or many.
 type backupRun struct {
 	*app
-	opts   backup.Options
+	opts   point.Options
 	rotate bool
 
 	taken    []takenPoint
@@ -42,14 +61,16 @@ type takenPoint struct {
 	Held     bool              `json:"held"`
 	Tables   int64             `json:"tables"`
 	Rows     int64             `json:"rows"`
+	Files    int64             `json:"files,omitempty"`
 	Verify   repo.Verification `json:"verification"`
 	Skipped  []repo.Skipped    `json:"skipped"`
 }
 
-// failedDump is a database that was not backed up.
+// failedDump is what was not backed up.
 type failedDump struct {
 	Source   string `json:"source"`
-	Database string `json:"database"`
+	Database string `json:"database,omitempty"`
+	Kind     string `json:"kind"`
 	Problem  string `json:"problem"`
 }
 
@@ -90,43 +111,43 @@ func (b *backupRun) store(d policy.Document, tier string) {
 // rule of the bucket goes by its tags, for a transition or for the class of a tier.
 func hasTiers(d policy.Document) bool { return len(lifecycle.OfPolicy(d, "")) > 0 }
 
-// takeAll backs up one database after the other. One that fails does not keep
-// the others from being backed up.
-func (b *backupRun) takeAll(ctx context.Context, dumps []dump) error {
-	for _, d := range dumps {
+// takeAll takes one point after the other. One that fails does not keep the others
+// from being taken.
+func (b *backupRun) takeAll(ctx context.Context, takes []take) error {
+	for _, t := range takes {
 		if ctx.Err() != nil {
 			break
 		}
-		err := b.take(ctx, d)
+		err := b.take(ctx, t)
 		if err == nil {
 			continue
 		}
 		b.errs = append(b.errs, err)
-		b.failed = append(b.failed, failedDump{Source: d.source, Database: d.target.Database, Problem: oneLine(err.Error())})
-		if len(dumps) > 1 {
-			b.log.Error("a database was not backed up", "source", d.source, "error", err)
+		b.failed = append(b.failed, failedDump{Source: t.source, Database: t.database, Kind: string(t.kind), Problem: oneLine(err.Error())})
+		if len(takes) > 1 {
+			b.log.Error("a database was not backed up", "source", t.source, "error", err)
 		}
 	}
-	return b.finish(ctx, len(dumps))
+	return b.finish(ctx, len(takes))
 }
 
-func (b *backupRun) take(ctx context.Context, d dump) error {
+func (b *backupRun) take(ctx context.Context, t take) error {
 	opts := b.opts
-	opts.Target, opts.Source = d.target, d.source
-	opts.Progress = &backup.Progress{}
-	b.log.Info("backup begins", "source", d.source, "database", d.target.Database, "repository", opts.Repo.URL())
+	opts.Source, opts.Progress = t.source, &point.Progress{}
+	b.log.Info("backup begins", "source", t.source, "kind", t.kind, "repository", opts.Repo.URL())
 	stop := b.draw(opts.Progress)
-	result, err := backup.Run(ctx, opts)
+	result, err := t.run(ctx, opts)
 	stop()
 	if err != nil {
 		return err
 	}
 	m := result.Manifest
+	b.madePoint(madePoint{Source: m.Source, Kind: m.Kind, ID: m.ID, Stored: m.StoredSize(), Plain: m.PlainSize(contents.Main(m.Kind)), Rows: m.Totals.Rows, Tables: m.Totals.Tables})
 	if n := result.Swept; n.Points > 0 || n.Uploads > 0 {
 		b.log.Info("cleared what an earlier run left", "backups", n.Points, "uploads", n.Uploads)
 	}
 	for _, w := range result.Warnings {
-		b.warned("%s: %s", d.source, w)
+		b.warned("%s: %s", t.source, w)
 	}
 	if refused := opts.Repo.TagsRefused(); refused != nil && b.opts.Tags != nil {
 		b.warned("%s", rotate.Untagged(opts.Policy, refused))
@@ -134,20 +155,19 @@ func (b *backupRun) take(ctx context.Context, d dump) error {
 	}
 	b.taken = append(b.taken, takenPoint{
 		ID: m.ID, Source: m.Source, Kind: m.Kind, Start: m.Start.UTC(), End: m.End.UTC(), Bytes: m.StoredSize(), Verified: true, Held: opts.Hold,
-		Tables: m.Totals.Tables, Rows: m.Totals.Rows, Verify: m.Verification, Skipped: nonNil(m.Skipped),
+		Tables: m.Totals.Tables, Rows: m.Totals.Rows, Files: m.Totals.Files, Verify: m.Verification, Skipped: nonNil(m.Skipped),
 	})
 	b.log.Info("backup is good", "point", m.Ref().String(), "stored", m.StoredSize(), "rows", m.Totals.Rows, "seconds", m.End.Sub(m.Start).Seconds())
-	b.say("Backed up %s as %s in %s: %s, %s, %s stored.",
-		m.Source, m.ID, took(m.End.Sub(m.Start)), plural(m.Totals.Tables, "table"), plural(m.Totals.Rows, "row"), size(m.StoredSize()))
+	b.say("Backed up %s as %s in %s: %s, %s stored.", m.Source, m.ID, took(m.End.Sub(m.Start)), inIt(m), size(m.StoredSize()))
 	if b.rotate && result.Doubt == "" {
-		b.rotateOwn(ctx, m.Source)
+		b.rotateOwn(ctx, m.Source, m.Kind)
 	}
 	return nil
 }
 
 // rotateOwn applies the policy as it is now to the source just backed up. The
 // backup is good whatever happens here: trouble is a warning.
-func (b *backupRun) rotateOwn(ctx context.Context, source string) {
+func (b *backupRun) rotateOwn(ctx context.Context, source, kind string) {
 	found, err := b.rules(ctx, b.opts.Repo, nil)
 	if err != nil {
 		b.warned("the backup is good, but nothing was rotated: %v", err)
@@ -164,9 +184,10 @@ func (b *backupRun) rotateOwn(ctx context.Context, source string) {
 		b.warned("the backup is good, but nothing was rotated: %v", err)
 		return
 	}
-	opts.Filter = repo.Filter{Source: source, Kind: logical.Kind}
+	opts.Filter = repo.Filter{Source: source, Kind: kind}
 	out, err := rotate.Run(ctx, opts)
 	b.deleted = append(b.deleted, out.Delete...)
+	b.deletedAll(out.Delete)
 	for _, w := range out.Warnings {
 		b.warned("%s", w)
 	}
@@ -215,32 +236,35 @@ func (b *backupRun) failureCode() exitcode.Code {
 }
 
 // plan says what a run would do.
-func (b *backupRun) plan(ctx context.Context, dumps []dump) error {
-	previews := []backup.Preview{}
-	for _, d := range dumps {
+func (b *backupRun) plan(ctx context.Context, takes []take) error {
+	documents := []any{}
+	var previews []preview
+	for _, t := range takes {
 		opts := b.opts
-		opts.Target, opts.Source = d.target, d.source
-		p, err := backup.Plan(ctx, opts)
+		opts.Source = t.source
+		p, err := t.plan(ctx, opts)
 		if err != nil {
 			return err
 		}
-		previews = append(previews, p)
+		for _, w := range p.warnings {
+			b.warned("%s: %s", t.source, w)
+		}
+		documents, previews = append(documents, p.document), append(previews, p)
 	}
 	if b.flags.json {
-		doc := map[string]any{"would_back_up": previews, "policy": b.opts.Policy, "policy_revision": b.opts.PolicyRevision,
+		doc := map[string]any{"would_back_up": documents, "policy": b.opts.Policy, "policy_revision": b.opts.PolicyRevision,
 			"rotate": b.rotate && b.opts.Policy != "", "warnings": nonNil(b.warnings)}
 		if err := b.printJSON(doc); err != nil {
 			return err
 		}
 	}
+	sealed := "not encrypted"
+	if b.opts.Repo.Sealed() {
+		sealed = "encrypted"
+	}
 	for _, p := range previews {
-		sealed := "not encrypted"
-		if p.Sealed {
-			sealed = "encrypted"
-		}
-		b.say("Would back up %s: database %s (%s, %s) of PostgreSQL %s with %s to %s, %s.",
-			p.Source, p.Database, size(p.DatabaseBytes), plural(int64(p.TableCount), "table"), p.Server, p.Tool, p.Repository, sealed)
-		for _, s := range p.Skipped {
+		b.say("%s to %s, %s.", p.text, b.opts.Repo.URL(), sealed)
+		for _, s := range p.skipped {
 			b.say("  without %s: %s", s.What, s.Why)
 		}
 	}
@@ -252,6 +276,18 @@ func (b *backupRun) plan(ctx context.Context, dumps []dump) error {
 		return errWarned
 	}
 	return nil
+}
+
+// inIt says in a few words what a point holds.
+func inIt(m *repo.Manifest) string {
+	switch t := m.Totals; {
+	case m.Kind == logical.Kind:
+		return plural(t.Tables, "table") + ", " + plural(t.Rows, "row")
+	case contents.IsTar(m.Kind):
+		return plural(t.Files, "file") + ", " + size(t.Bytes)
+	default:
+		return size(t.Bytes)
+	}
 }
 
 func repoNeedsKey(r *repo.Repository) error {

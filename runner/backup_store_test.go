@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/dir"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
@@ -39,7 +39,7 @@ func TestABackupIsStoredInTheClassOfTheTierItBeginsIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &backupRun{opts: backup.Options{Repo: r}}
+		b := &backupRun{opts: point.Options{Repo: r}}
 		b.store(d, rules.UploadTier())
 		if b.opts.StorageClass != want.class || b.opts.Tier != "daily" || b.opts.Tags != nil || hasTiers(d) != want.tiers { // a directory has no tags
 			t.Errorf("%s: %+v", text, b.opts)

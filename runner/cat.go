@@ -4,45 +4,56 @@ import (
 	"context"
 	"io"
 	"slices"
+	"strings"
 
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/spf13/cobra"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/contents"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/nearest"
 )
 
 func newCat(a *app) *cobra.Command {
-	var stream string
+	var stream, kind string
 	cmd := &cobra.Command{
 		Use: "cat latest|ID", Short: "Write a backup's plain bytes to standard output", Args: cobra.ExactArgs(1),
-		Long: `Write what pg_dump made, decrypted and decompressed, to standard output. Everything
-is checked on the way; if something is wrong the exit code is not 0, so use
-"set -o pipefail" in scripts.`,
-		Example: "  pgbackup-runner cat latest | pg_restore --dbname app_restored\n  pgbackup-runner cat latest --stream globals | psql",
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.cat(cmd.Context(), args[0], stream) },
+		Long: `Write what was backed up, decrypted and decompressed, to standard output: what pg_dump
+made, the tar of files and configuration, the output of a command. Everything is checked
+on the way; if something is wrong the exit code is not 0, so use "set -o pipefail" in
+scripts.`,
+		Example: "  pgbackup-runner cat latest | pg_restore --dbname app_restored\n  pgbackup-runner cat latest --stream globals | psql\n  pgbackup-runner cat latest --kind files | tar -t",
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.cat(cmd.Context(), args[0], kind, stream) },
 	}
-	cmd.Flags().StringVar(&stream, "stream", logical.StreamArchive, "which `STREAM`: archive, globals or tables")
+	cmd.Flags().StringVar(&stream, "stream", "", "which `STREAM` (default what was backed up): "+strings.Join(catStreams, ", "))
+	cmd.Flags().StringVar(&kind, "kind", "", "latest of this `KIND`")
 	return cmd
 }
 
-func (a *app) cat(ctx context.Context, name, stream string) error {
-	streams := []string{logical.StreamArchive, logical.StreamGlobals, logical.StreamTables}
-	if !slices.Contains(streams, stream) {
-		return usagef("--stream %q is not known%s", stream, nearest.Suggestion(stream, streams))
+// catStreams are those that mean something to people.
+var catStreams = []string{logical.StreamArchive, logical.StreamGlobals, logical.StreamTables, contents.StreamEntries, contents.StreamOutput}
+
+func (a *app) cat(ctx context.Context, name, kind, stream string) error {
+	if stream != "" && !slices.Contains(catStreams, stream) {
+		return usagef("--stream %q is not known%s", stream, nearest.Suggestion(stream, catStreams))
 	}
 	if a.flags.json {
 		return usagef("cat writes plain bytes and has no --json")
-	}
-	if stream == logical.StreamArchive && a.outTerminal {
-		return usagef("the archive is binary: send it to pg_restore or a file, not to the terminal")
 	}
 	r, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
-	found, err := a.find(ctx, r, name, "")
+	found, err := a.find(ctx, r, name, kind)
 	if err != nil {
 		return reading(err)
+	}
+	if stream == "" {
+		if stream = contents.Main(found.Kind); stream == "" {
+			return usagef("%s: the data of points of kind %s is not in the repository", found, found.Kind)
+		}
+	}
+	if stream == logical.StreamArchive && a.outTerminal {
+		return usagef("the archive is binary: send it to pg_restore, tar or a file, not to the terminal")
 	}
 	point, err := r.OpenPoint(ctx, found.Ref)
 	if err != nil {

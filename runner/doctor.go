@@ -48,6 +48,7 @@ func (a *app) doctor(ctx context.Context) error {
 	d := &doctor{app: a}
 	d.repository(ctx)
 	d.databases(ctx)
+	d.contents(ctx)
 	worst := good
 	for _, f := range d.findings {
 		if f.Result == bad || f.Result == soso && worst == good {

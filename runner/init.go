@@ -9,7 +9,6 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/seal"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/secret"
 )
 
 func newInit(a *app) *cobra.Command {
@@ -31,15 +30,15 @@ func (a *app) init(ctx context.Context) error {
 	var key seal.Wrapper
 	reference := a.keyReference()
 	if reference != "" {
-		if key, err = secret.Key(ctx, reference, a.log); err != nil {
+		if key, err = a.secrets().Key(ctx, reference); err != nil {
 			return err
 		}
 	}
-	store, err := location.Open(ctx, at, location.OpenOptions{Create: true, Log: a.log})
+	store, err := a.openStore(ctx, at, location.OpenOptions{Create: true})
 	if err != nil {
 		return err
 	}
-	r, err := repo.Create(ctx, store, repo.CreateOptions{Key: key, Reference: reference, Now: a.now(), Log: a.log})
+	r, err := repo.Create(ctx, store, repo.CreateOptions{Key: key, Reference: reference, Now: a.now(), By: by(), Log: a.log})
 	if errors.Is(err, repo.ErrExists) {
 		return usage(err)
 	}

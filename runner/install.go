@@ -2,31 +2,27 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/host"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 )
 
 const (
 	systemdFolder = "/etc/systemd/system"
 	cronFolder    = "/etc/cron.d"
+	jobFolder     = "/etc/pgbackup"
 )
 
 // installFlags of the command install.
 type installFlags struct {
 	with, folder, user, environment, cron, timezone, delay string
+	jobFolder                                              string // where a job file from a bucket is written
 	dryRun, noStart, remove                                bool
 	// here: the files take effect on this machine as they are written.
 	here bool
@@ -37,14 +33,17 @@ func newInstall(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "install", Short: "Run a job on this host by itself: a systemd timer or a line for cron", Args: cobra.NoArgs,
 		Long: `Install what starts this program with a job file at the times of its schedule: a
-systemd service and timer, which are enabled, or a file in /etc/cron.d. The job file
-stays where it is. Run it again after the job was changed.`,
-		Example: "  pgbackup-runner install --job /etc/pgbackup/nightly.job.json\n  pgbackup-runner install --job /etc/pgbackup/nightly.job.json --with cron --dry-run",
+systemd service and timer, which are enabled, or a file in /etc/cron.d. A job file of
+this machine stays where it is; one in a bucket is copied to --job-directory first, so
+that the job also runs when the bucket's region is out of reach, and fails and tells.
+Run it again after the job was changed.`,
+		Example: "  pgbackup-runner install --job /etc/pgbackup/nightly.job.json\n  pgbackup-runner install --job 's3://acme-pg-backups/prod/jobs/nightly/….json?region=us-east-1'\n  pgbackup-runner install --job /etc/pgbackup/nightly.job.json --with cron --dry-run",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.install(cmd.Context(), f) },
 	}
 	set := cmd.Flags()
 	set.StringVar(&f.with, "with", "", "systemd or cron (default systemd where it runs)")
 	set.StringVar(&f.folder, "folder", "", "`DIRECTORY` for the files (default "+systemdFolder+" or "+cronFolder+")")
+	set.StringVar(&f.jobFolder, "job-directory", jobFolder, "`DIRECTORY` for the job file, where --job is s3://…")
 	set.StringVar(&f.user, "user", "", "`NAME` of the user that runs the job (default root)")
 	set.StringVar(&f.environment, "environment-file", "", "`FILE` with NAME=value lines for the job, such as PGPASSWORD")
 	set.StringVar(&f.cron, "cron", "", "`SCHEDULE` in five fields, instead of the job's")
@@ -101,6 +100,9 @@ func (a *app) carryOut(ctx context.Context, f installFlags, files []host.File) e
 	if f.dryRun {
 		return a.printFiles(files)
 	}
+	if err := a.makeJobFolder(f); err != nil {
+		return err
+	}
 	if err := host.Write(files...); err != nil {
 		return fmt.Errorf("%w; run this as root, or give another --folder", err)
 	}
@@ -143,11 +145,12 @@ func (a *app) installFiles(f installFlags) ([]host.File, error) {
 	if err := spec.Job.Validate(); err != nil {
 		return nil, usage(err)
 	}
+	path, copied := a.jobPath(f)
 	var err error
 	if spec.RandomizedDelay, err = limit("--randomized-delay", f.delay, duration.Duration{}); err != nil {
 		return nil, err
 	}
-	if spec.JobPath, err = filepath.Abs(a.flags.job); err != nil {
+	if spec.JobPath, err = filepath.Abs(path); err != nil {
 		return nil, err
 	}
 	if spec.Runner, err = os.Executable(); err != nil {
@@ -169,12 +172,12 @@ func (a *app) installFiles(f installFlags) ([]host.File, error) {
 		if texts.CronError != nil {
 			return nil, usage(texts.CronError)
 		}
-		return []host.File{{Path: filepath.Join(f.folder, texts.Name), Content: texts.Cron, Mode: 0o644}}, nil
+		return append(copied, host.File{Path: filepath.Join(f.folder, texts.Name), Content: texts.Cron, Mode: 0o644}), nil
 	}
-	return []host.File{
-		{Path: filepath.Join(f.folder, texts.Name+".service"), Content: texts.Service, Mode: 0o644},
-		{Path: filepath.Join(f.folder, texts.Name+".timer"), Content: texts.Timer, Mode: 0o644},
-	}, nil
+	return append(copied,
+		host.File{Path: filepath.Join(f.folder, texts.Name+".service"), Content: texts.Service, Mode: 0o644},
+		host.File{Path: filepath.Join(f.folder, texts.Name+".timer"), Content: texts.Timer, Mode: 0o644},
+	), nil
 }
 
 func (a *app) printFiles(files []host.File) error {
@@ -193,64 +196,4 @@ func (a *app) printFiles(files []host.File) error {
 		a.say("# %s\n%s", f.Path, f.Content)
 	}
 	return nil
-}
-
-func (a *app) uninstall(ctx context.Context, f installFlags) error {
-	unit := host.UnitName(a.job.Name)
-	paths := []string{filepath.Join(f.folder, unit)}
-	if f.with == "systemd" {
-		paths = []string{filepath.Join(f.folder, unit+".timer"), filepath.Join(f.folder, unit+".service")}
-	}
-	paths = slices.DeleteFunc(paths, func(p string) bool { return !exists(p) })
-	if len(paths) == 0 {
-		return exitcode.Errorf(exitcode.NotFound, "job %q is not installed with %s in %s: there is nothing to remove", a.job.Name, f.with, f.folder)
-	}
-	if f.dryRun {
-		for _, p := range paths {
-			a.say("Would remove %s", p)
-		}
-		return nil
-	}
-	if !f.noStart {
-		if err := systemctl(ctx, "disable", "--now", unit+".timer"); err != nil {
-			a.warn(err.Error())
-		}
-	}
-	if err := host.Remove(paths...); err != nil {
-		return err
-	}
-	if !f.noStart {
-		if err := systemctl(ctx, "daemon-reload"); err != nil {
-			return err
-		}
-	}
-	a.say("Job %s no longer runs by itself on this host. Its backups stay.", a.job.Name)
-	return nil
-}
-
-// systemdRuns is what sd_booted(3) looks at.
-func systemdRuns() bool {
-	st, err := os.Lstat("/run/systemd/system")
-	return err == nil && st.IsDir()
-}
-
-func systemctl(ctx context.Context, args ...string) error {
-	out, err := exec.CommandContext(ctx, "systemctl", args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("systemctl %v: %w: %s", args, err, oneLine(string(out)))
-	}
-	return nil
-}
-
-func sha256Of(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -18,6 +18,9 @@ func (f installFlags) check() error {
 	if f.folder != "" && !filepath.IsAbs(f.folder) {
 		return usagef("--folder %q: give an absolute path", f.folder)
 	}
+	if !filepath.IsAbs(f.jobFolder) {
+		return usagef("--job-directory %q: give an absolute path", f.jobFolder)
+	}
 	if f.timezone != "" {
 		if _, err := time.LoadLocation(f.timezone); err != nil || f.timezone == "Local" {
 			return usagef("--timezone %q is not known: give a name such as Europe/Berlin or UTC", f.timezone)
@@ -51,13 +54,9 @@ func (a *app) unsetVariables(f installFlags) []string {
 	if f.environment != "" {
 		return nil
 	}
-	refs := []secretref.Ref{a.job.KeyRef}
-	if l := a.job.Logical; l != nil {
-		refs = append(refs, l.DatabaseURLRef, l.Server.PasswordRef)
-	}
 	var warnings []string
-	for _, ref := range refs {
-		if ref.Scheme == secretref.Env {
+	for _, r := range a.job.References() {
+		if ref := r.Ref; ref.Scheme == secretref.Env {
 			warnings = append(warnings, fmt.Sprintf("job %q reads the variable %s, which %s does not set: give --environment-file FILE with a line %s=…", a.job.Name, ref.Value, f.with, ref.Value))
 		}
 	}

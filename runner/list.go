@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
 
@@ -114,7 +115,10 @@ func (a *app) listTable(r *repo.Repository, points []repo.Listed) error {
 			row[0], row[3], row[4] = p.Key, "-", "-"
 		}
 		if m := p.Manifest; m != nil {
-			row[5], row[6] = size(m.StoredSize()), count(m.Totals.Rows)
+			row[5] = size(m.StoredSize())
+			if m.Kind == logical.Kind {
+				row[6] = count(m.Totals.Rows)
+			}
 		}
 		rows = append(rows, row)
 	}

@@ -15,6 +15,9 @@ import (
 	"runtime/debug"
 	"syscall"
 	"time"
+	_ "time/tzdata" // the time zones of schedules and policies: slim images have none
+
+	_ "golang.org/x/crypto/x509roots/fallback" // certificate authorities, for the same images
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
 )
@@ -36,9 +39,17 @@ func invoke() exitcode.Code {
 	// Without this a reader that goes away kills us before leases are given back.
 	// Ignoring the signal would be inherited by pg_dump; a channel is not.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	if err := checkSelf(os.Getenv(envSelf)); err != nil {
+		fmt.Fprintln(os.Stderr, "pgbackup-runner: "+oneLine(err.Error()))
+		return codeOf(err)
+	}
 	ctx, stop := untilSignal(context.Background(), os.Stderr)
 	defer stop()
-	return run(ctx, streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}, os.Args[1:])
+	s := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	if os.Getenv(envLambda) != "" && len(os.Args) == 1 {
+		return serveLambda(ctx, s)
+	}
+	return run(ctx, s, os.Args[1:])
 }
 
 // streams are the standard streams of an invocation.
@@ -65,28 +76,42 @@ func (o output) Write(b []byte) (int, error) {
 // run is one invocation: it executes the command line, prints the error if there
 // is one, and returns the exit code.
 func run(ctx context.Context, s streams, args []string) exitcode.Code {
-	a := &app{streams: s, now: time.Now, outTerminal: isTerminal(s.out)}
-	a.out = output{s.out}
-	root := newRoot(a)
-	root.SetArgs(args)
-	root.SetIn(s.in)
-	root.SetErr(s.err)
-	err := a.withKeyTrail(root.ExecuteContext(ctx))
-	code := codeOf(err)
-	if err != nil && errors.As(context.Cause(ctx), new(interrupted)) {
-		code = exitcode.Failed // whatever broke first when everything was stopped
-	}
-	a.endProgress()
-	if line := errorLine(ctx, err); line != "" {
-		fmt.Fprintln(s.err, "pgbackup-runner: "+line)
-	}
-	return code
+	return newApp(s).run(ctx, args)
 }
 
-// interrupted is the cause of a context that a signal ended.
-type interrupted struct{ signal os.Signal }
+// newApp makes ready one invocation.
+func newApp(s streams) *app {
+	return &app{streams: streams{in: s.in, out: output{s.out}, err: s.err}, now: time.Now, outTerminal: isTerminal(s.out)}
+}
 
-func (i interrupted) Error() string { return "interrupted (" + i.signal.String() + ")" }
+func (a *app) run(ctx context.Context, args []string) exitcode.Code {
+	defer a.removeScratch()
+	root := newRoot(a)
+	root.SetArgs(args)
+	root.SetIn(a.in)
+	root.SetErr(a.err)
+	err := a.withKeyTrail(root.ExecuteContext(ctx))
+	a.endProgress()
+	if a.failure = errorLine(ctx, err); a.failure != "" {
+		fmt.Fprintln(a.err, "pgbackup-runner: "+a.failure)
+	}
+	return endCode(ctx, err)
+}
+
+// endCode is the exit code of a run that ended with err. Whatever broke first when
+// everything was stopped, the run failed.
+func endCode(ctx context.Context, err error) exitcode.Code {
+	if err != nil && errors.As(context.Cause(ctx), new(interrupted)) {
+		return exitcode.Failed
+	}
+	return codeOf(err)
+}
+
+// interrupted is the cause of a context that somebody ended: by a signal, or by a
+// limit of time that is not the run's own.
+type interrupted struct{ by string }
+
+func (i interrupted) Error() string { return "interrupted (" + i.by + ")" }
 
 // untilSignal ends the returned context at the first SIGINT or SIGTERM, so that
 // children are stopped, uploads aborted and leases given back. A second signal
@@ -99,7 +124,7 @@ func untilSignal(parent context.Context, stderr io.Writer) (context.Context, con
 	go func() {
 		select {
 		case s := <-signals:
-			cancel(interrupted{s})
+			cancel(interrupted{s.String()})
 		case <-done:
 			return
 		}

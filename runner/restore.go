@@ -8,15 +8,19 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/observe"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/restore"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/restore/unpack"
 )
 
 // restoreFlags of the command restore.
 type restoreFlags struct {
 	to                                           string
+	kind, directory, file                        string
+	diff, overwrite                              bool
+	today                                        job.Config // where --diff finds today's configuration
 	jobs                                         int
 	dryRun, noOwner, noPrivileges, glob, analyze bool
 }
@@ -27,15 +31,27 @@ var laterRestoreFlags = []string{"target-time", "table", "schema", "replace", "v
 func newRestore(a *app) *cobra.Command {
 	var f restoreFlags
 	cmd := &cobra.Command{
-		Use: "restore latest|ID", Short: "Restore a backup into a new or an empty database", Args: cobra.ExactArgs(1),
+		Use: "restore latest|ID", Short: "Restore a backup: into a database, a directory or a file", Args: cobra.ExactArgs(1),
 		Long: `Restore a whole logical backup, with several workers that read their parts straight
 from the repository, and compare every table's rows and hash with the backup. The
-database is made if it does not exist, and refused if anything is in it.`,
-		Example: "  pgbackup-runner restore latest --job nightly.job.json --to-database app_restored\n  pgbackup-runner restore 20260301T020000Z-abcdefgh --to-database postgres://postgres@other.example.org/app",
+database is made if it does not exist, and refused if anything is in it.
+
+Files and configuration are restored into a directory that is new or empty: what was
+/etc/app is then DIRECTORY/etc/app. --diff shows what restoring a configuration would
+change today. The output of a command, and globals, are restored into a file.`,
+		Example: "  pgbackup-runner restore latest --job nightly.job.json --to-database app_restored\n  pgbackup-runner restore 20260301T020000Z-abcdefgh --to-database postgres://postgres@other.example.org/app\n  pgbackup-runner restore latest --kind files --to-directory /tmp/app\n  pgbackup-runner restore latest --job config.json --diff",
 		RunE:    func(cmd *cobra.Command, args []string) error { return a.restore(cmd.Context(), args[0], f) },
 	}
 	set := cmd.Flags()
 	set.StringVar(&f.to, "to-database", "", "`URI` of the database to fill, or only its NAME on the server of --database or the job")
+	set.StringVar(&f.kind, "kind", "", "latest of this `KIND`")
+	set.StringVar(&f.directory, "to-directory", "", "files, config: the `DIRECTORY` to restore into")
+	set.StringVar(&f.file, "to-file", "", "command, globals: the `FILE` to write; `cat` writes to standard output")
+	set.BoolVar(&f.overwrite, "overwrite", false, "replace files of the same names in a directory that is not empty, or the file")
+	set.BoolVar(&f.diff, "diff", false, "config: show what it would change today, and change nothing")
+	set.StringVar(&f.today.Directory, "directory", "", "with --diff: today's configuration is in this `FOLDER`")
+	set.StringVar(&f.today.RDSInstance, "rds-instance", "", "with --diff: today's is that of this RDS instance, by `IDENTIFIER`")
+	set.StringVar(&f.today.RDSCluster, "rds-cluster", "", "with --diff: today's is that of this RDS cluster, by `IDENTIFIER`")
 	set.IntVar(&f.jobs, "jobs", 0, "workers (default the number of processors, at most 8)")
 	set.BoolVar(&f.dryRun, "dry-run", false, "say what would be done and do nothing")
 	set.BoolVar(&f.noOwner, "no-owner", false, "let everything belong to the role that restores")
@@ -52,22 +68,43 @@ func (a *app) restore(ctx context.Context, name string, f restoreFlags) error {
 	if f.jobs < 0 || f.jobs > 64 {
 		return usagef("--jobs %d: give a number from 1 to 64", f.jobs)
 	}
-	target, err := a.restoreTarget(ctx, f.to)
+	way, err := f.way()
 	if err != nil {
 		return err
+	}
+	var target postgres.Target
+	if f.to != "" {
+		if target, err = a.restoreTarget(ctx, f.to); err != nil {
+			return err
+		}
 	}
 	r, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
-	point, err := a.find(ctx, r, name, logical.Kind)
+	kind := f.kind
+	if kind == "" && len(way.kinds) == 1 {
+		kind = way.kinds[0]
+	}
+	point, err := a.find(ctx, r, name, kind)
 	if err != nil {
 		return reading(err)
+	}
+	if err := fits(point, way); err != nil {
+		return err
 	}
 	var warnings []string
 	if point.Condemned {
 		warnings = append(warnings, point.String()+" was found bad by a verification; it is restored because it was named")
 		a.warn(warnings...)
+	}
+	switch {
+	case f.diff:
+		return a.restoreDiff(ctx, r, point.Ref, f, warnings)
+	case f.directory != "":
+		return a.restoreDirectory(ctx, r, point.Ref, f, warnings)
+	case f.file != "":
+		return a.restoreFile(ctx, r, point.Ref, f, warnings)
 	}
 	var progress restore.Progress
 	opts := restore.Options{
@@ -96,7 +133,7 @@ func (a *app) restore(ctx context.Context, name string, f restoreFlags) error {
 }
 
 func restoreError(err error) error {
-	if isAny(err, restore.ErrNotEmpty) {
+	if isAny(err, restore.ErrNotEmpty, unpack.ErrNotEmpty) {
 		return usage(err)
 	}
 	return reading(err)
@@ -160,12 +197,8 @@ func checkRestorePoint(name string) error {
 	return usagef("restore %q: restoring %s is not available in this version; give latest or an id that `pgbackup-runner list` shows", name, what)
 }
 
-// restoreTarget reads --to-database. There is no default: restoring must never
-// end up in the database that was backed up by leaving something out.
+// restoreTarget reads --to-database.
 func (a *app) restoreTarget(ctx context.Context, to string) (postgres.Target, error) {
-	if to == "" {
-		return postgres.Target{}, usagef("restore: say where to: --to-database NAME (on the server of --database or the job) or --to-database postgres://user@host/name")
-	}
 	if strings.Contains(to, "://") || strings.Contains(to, "=") {
 		t, err := postgres.ParseTarget(to)
 		if err != nil {

@@ -43,17 +43,18 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done with warnin
 			}
 			return exitcode.Errorf(exitcode.Usage, "unknown command %q%s", args[0], orHelp(nearest.Suggestion(args[0], commandNames(cmd)), cmd))
 		},
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.prepare() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.prepare(cmd.Context()) },
 	}
 	a.flags.register(root.PersistentFlags())
 	root.AddCommand(
 		newBackup(a), newList(a), newShow(a), newCat(a), newVerify(a), newRotate(a), newRestore(a),
-		newHold(a), newRelease(a), newInit(a), newInstall(a), newDoctor(a), newKey(a), newPolicy(a), newState(a), newVersion(a),
+		newHold(a), newRelease(a), newInit(a), newInstall(a), newDoctor(a), newKey(a), newPolicy(a), newRDS(a), newState(a), newStatus(a), newVersion(a),
 	)
 	root.SetFlagErrorFunc(flagError)
 	root.SetOut(a.out) // completion keeps the stream it finds
 	completion(root)
 	wrapArgs(root)
+	a.tellOfJobs(root)
 	return root
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func (a *app) rotate(ctx context.Context, keep *keepFlags, kind string, dryRun b
 	if err != nil {
 		return err
 	}
-	opts.Filter = a.filter(kind)
+	opts.Filter = a.filter(cmp.Or(kind, a.jobKind()))
 	if opts.Match, err = a.ownSources(ctx); err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (a *app) rotate(ctx context.Context, keep *keepFlags, kind string, dryRun b
 func (a *app) rotateOptions(ctx context.Context, r *repo.Repository, found rules) (rotate.Options, error) {
 	opts := rotate.Options{
 		Repo: r, Rules: found.Rules, Now: a.now(), Policy: found.name, PolicyRevision: found.revision,
-		By: by(), Self: repo.Self(), Log: a.log,
+		By: by(), Self: repo.Self(), Log: a.log, Release: a.releaseRDS(r),
 	}
 	rev := found.declared()
 	if rev == nil {
@@ -103,10 +104,7 @@ func (a *app) ownSources(ctx context.Context) (func(string) bool, error) {
 		return nil, nil
 	}
 	if a.job.Kind != job.KindLogical {
-		if source := a.job.Source; source != "" {
-			return func(s string) bool { return s == source || strings.HasSuffix(s, "@"+source) }, nil
-		}
-		return nil, nil
+		return a.otherSources(ctx)
 	}
 	s, err := a.server(ctx)
 	if err != nil {
@@ -128,6 +126,36 @@ func (a *app) ownSources(ctx context.Context) (func(string) bool, error) {
 	}, nil
 }
 
+// otherSources matches the source of a job that makes one, and what the source of
+// any other job says.
+func (a *app) otherSources(ctx context.Context) (func(string) bool, error) {
+	name := a.jobSource()
+	if name == "" && (a.job.Kind == job.KindGlobals || a.job.Kind == job.KindConfig) {
+		var err error
+		if name, err = a.serverSource(ctx); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case name != "":
+		return func(s string) bool { return s == name }, nil
+	case a.job.Source != "":
+		return func(s string) bool { return s == a.job.Source || strings.HasSuffix(s, "@"+a.job.Source) }, nil
+	}
+	return nil, nil
+}
+
+// serverSource is the source that a job of globals or configuration makes where it
+// does not name it.
+func (a *app) serverSource(ctx context.Context) (string, error) {
+	if a.job.Config != nil {
+		_, name, err := a.configSource(ctx, job.Config{})
+		return name, err
+	}
+	s, err := a.server(ctx)
+	return hostName(s.Target), err
+}
+
 // rotation is what was asked for, to tell its outcome.
 type rotation struct {
 	rules  rules
@@ -144,6 +172,9 @@ func (a *app) rotated(ctx context.Context, out rotate.Outcome, asked rotation, f
 		}
 	}
 	a.warn(out.Warnings...)
+	if !asked.dryRun {
+		a.deletedAll(out.Delete)
+	}
 	if a.flags.json {
 		if err := a.printJSON(out); err != nil {
 			return errors.Join(failed, err)

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/nearest"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
@@ -24,7 +23,7 @@ func (a *app) checkSelection(ctx context.Context, r *repo.Repository, kind strin
 		return err
 	}
 	var sources []string
-	kinds := []string{logical.Kind}
+	kinds := pointKinds()
 	for _, p := range points {
 		if (source == "" || p.Source == source) && (kind == "" || p.Kind == kind) {
 			return nil

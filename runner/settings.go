@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
@@ -51,6 +52,15 @@ func (a *app) place() (location.Location, error) {
 		}
 		return at, nil
 	}
+	return a.bucketPlace(from, text)
+}
+
+// bucketPlace is a place in S3, with the endpoint and region that flags give.
+func (a *app) bucketPlace(from, text string) (location.Location, error) {
+	at, err := location.Parse(text)
+	if err != nil {
+		return at, usagef("%s: %w", from, err)
+	}
 	if a.flags.endpoint != "" {
 		at.Endpoint = a.flags.endpoint
 		if at, err = location.Parse(at.String()); err != nil {
@@ -75,9 +85,12 @@ func (a *app) keyReference() string {
 	return ""
 }
 
+// secrets reads what references point to.
+func (a *app) secrets() secret.Source { return secret.Source{AWS: a.aws, Log: a.log} }
+
 // keySource finds the key, and keeps why it could not for withKeyTrail.
 func (a *app) keySource() func(context.Context, []string) (seal.Wrapper, error) {
-	return secret.KeySource(a.keyReference(), a.log, func(err error) { a.keyMissed = append(a.keyMissed, err) })
+	return a.secrets().KeySource(a.keyReference(), func(err error) { a.keyMissed = append(a.keyMissed, err) })
 }
 
 // withKeyTrail says where the key of an encrypted repository was looked for.
@@ -94,11 +107,11 @@ func (a *app) open(ctx context.Context) (*repo.Repository, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := location.OpenOptions{Log: a.log}
+	options := location.OpenOptions{}
 	if a.job != nil {
 		options.BytesPerSecond = a.job.Limits.UploadRate
 	}
-	store, err := location.Open(ctx, at, options)
+	store, err := a.openStore(ctx, at, options)
 	if err != nil {
 		return nil, withInitHint(err, at)
 	}
@@ -109,7 +122,21 @@ func (a *app) open(ctx context.Context) (*repo.Repository, error) {
 	if second := os.Getenv(envSecondaryBucket); second != "" {
 		a.log.Info("a second copy is made by replication of the bucket, not by this program: "+envSecondaryBucket+" and "+envSecondaryRegion+" are not used", "bucket", second)
 	}
+	a.opened = r
 	return r, nil
+}
+
+// openStore opens the object store at a place, with this run's way to AWS.
+func (a *app) openStore(ctx context.Context, at location.Location, options location.OpenOptions) (objstore.Store, error) {
+	options.Log = a.log
+	if !at.IsDirectory() {
+		cfg, err := a.aws(ctx, at.Region)
+		if err != nil {
+			return nil, err
+		}
+		options.AWS = &cfg
+	}
+	return location.Open(ctx, at, options)
 }
 
 // filter selects points by --source and kind.
@@ -124,6 +151,12 @@ func (a *app) find(ctx context.Context, r *repo.Repository, name, kind string) (
 	if f.Source == "" && name == "latest" {
 		f.Source = a.jobSource()
 	}
+	if name == "latest" && kind == "" {
+		var err error
+		if f.Kind, err = a.latestKind(ctx, r, f); err != nil {
+			return repo.Listed{}, err
+		}
+	}
 	found, err := r.Find(ctx, name, f)
 	if errors.Is(err, repo.ErrNotFound) {
 		if empty := a.checkSelection(ctx, r, kind); empty != nil {
@@ -136,11 +169,17 @@ func (a *app) find(ctx context.Context, r *repo.Repository, name, kind string) (
 // jobSource is the one source that the job makes, "" when there are several or
 // when only a connection would tell.
 func (a *app) jobSource() string {
-	if a.job == nil || a.job.Logical == nil || a.job.Source == "" {
+	if a.job == nil {
 		return ""
 	}
 	l := a.job.Logical
 	switch {
+	case a.job.Kind == job.KindFiles, a.job.Kind == job.KindCommand:
+		return cmp.Or(a.job.Source, a.job.Name)
+	case !a.job.Kind.MakesPoints():
+		return ""
+	case a.job.Source == "" || l == nil:
+		return a.job.Source
 	case !l.DatabaseURLRef.IsZero():
 		return a.job.Source
 	case len(l.Databases) == 1:

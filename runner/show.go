@@ -9,23 +9,27 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
 
 func newShow(a *app) *cobra.Command {
-	return &cobra.Command{
+	var kind string
+	cmd := &cobra.Command{
 		Use: "show latest|ID", Short: "Show all that is known of one recovery point", Args: cobra.ExactArgs(1),
 		Long: "Show the manifest of a recovery point. ID may be shortened as long as it is clear; --json prints the manifest itself, and why the point is held.",
-		RunE: func(cmd *cobra.Command, args []string) error { return a.show(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.show(cmd.Context(), args[0], kind) },
 	}
+	cmd.Flags().StringVar(&kind, "kind", "", "latest of this `KIND`")
+	return cmd
 }
 
-func (a *app) show(ctx context.Context, name string) error {
+func (a *app) show(ctx context.Context, name, kind string) error {
 	r, err := a.open(ctx)
 	if err != nil {
 		return err
 	}
-	p, err := a.find(ctx, r, name, "")
+	p, err := a.find(ctx, r, name, kind)
 	if err != nil {
 		return err
 	}
@@ -71,10 +75,7 @@ func describe(m *repo.Manifest, p repo.Listed, held *hold, now time.Time) [][]st
 	}
 	add("started", "%s (%s ago)", stamp(m.Start), age(now.Sub(m.Start)))
 	add("took", "%s", took(m.End.Sub(m.Start)))
-	add("server", "PostgreSQL %s, database %s", m.Server.Version, m.Server.Database)
-	add("dumped with", "%s", m.Tool)
-	add("contents", "%s, %s, %s", plural(m.Totals.Tables, "table"), plural(m.Totals.Rows, "row"), plural(m.Totals.LargeObjects, "large object"))
-	add("size", "%s of table data, %s stored", size(m.Totals.Bytes), size(m.StoredSize()))
+	describeOrigin(m, add)
 	add("verified", "%s", verification(m.Verification))
 	if m.Seal != nil {
 		add("encrypted", "%s, repository key %s", m.Seal.Algorithm, m.Seal.RepositoryKey)
@@ -93,6 +94,37 @@ func describe(m *repo.Manifest, p repo.Listed, held *hold, now time.Time) [][]st
 	}
 	add("steps", "%s", durations(m.Durations))
 	return rows
+}
+
+// describeOrigin says where the contents came from and what they are.
+func describeOrigin(m *repo.Manifest, add func(name, format string, args ...any)) {
+	if m.Kind == logical.Kind {
+		add("server", "PostgreSQL %s, database %s", m.Server.Version, m.Server.Database)
+		add("dumped with", "%s", m.Tool)
+		add("contents", "%s, %s, %s", plural(m.Totals.Tables, "table"), plural(m.Totals.Rows, "row"), plural(m.Totals.LargeObjects, "large object"))
+		add("size", "%s of table data, %s stored", size(m.Totals.Bytes), size(m.StoredSize()))
+		return
+	}
+	if m.Server.Version != "" {
+		add("server", "PostgreSQL %s", m.Server.Version)
+	}
+	if o := m.Origin; o != nil {
+		add("host", "%s", o.Host)
+		add("paths", "%s", strings.Join(o.Paths, ", "))
+		add("excluded", "%s", strings.Join(o.Exclude, ", "))
+		add("directory", "%s", o.Directory)
+		if o.ParameterGroup != "" {
+			add("parameters", "group %s of %s", o.ParameterGroup, o.RDS)
+		}
+		add("file name", "%s", o.FileName)
+	}
+	add("made with", "%s", m.Tool)
+	if r := m.RDS; r != nil {
+		add("snapshot", "%s of %s in %s (%s %s)", r.Snapshot, r.Database, r.Region, r.Engine, r.Version)
+		return
+	}
+	add("contents", "%s", inIt(m))
+	add("size", "%s stored", size(m.StoredSize()))
 }
 
 func verification(v repo.Verification) string {

@@ -26,7 +26,7 @@ func TestALockThatSomebodyElseTookMeanwhileIsLeftToThem(t *testing.T) {
 	}
 	var told bytes.Buffer
 	a := &app{streams: streams{out: &bytes.Buffer{}, err: &told}, now: testClock}
-	if err := a.prepare(); err != nil {
+	if err := a.prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	lock := o.Beside(".tflock")

@@ -105,7 +105,7 @@ func TestAStateThatWasRestoredIsTakenByTheRealCLI(t *testing.T) {
 
 	// The lock is the CLI's own: each sees the other's.
 	a := &app{streams: streams{out: &bytes.Buffer{}, err: &bytes.Buffer{}}, now: testClock}
-	if err := a.prepare(); err != nil {
+	if err := a.prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	o, err := versions.Open(t.Context(), versions.Options{Bucket: d.srv.Bucket, Key: "env:/prod/terraform.tfstate", Region: d.srv.Region, Endpoint: d.srv.Endpoint})

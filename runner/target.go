@@ -10,7 +10,7 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/secret"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
 )
 
 // defaultPort of PostgreSQL, left out of source names.
@@ -38,19 +38,20 @@ func (a *app) server(ctx context.Context) (server, error) {
 		}
 		return server{Target: t, one: true}, nil
 	}
+	named, ok := a.jobServer()
 	if conninfo := os.Getenv(envDatabase); conninfo != "" {
 		t, err := postgres.ParseTarget(conninfo)
 		if err != nil {
 			return server{}, usagef("%s: %w", envDatabase, err)
 		}
-		if a.job != nil && a.job.Logical != nil {
+		if ok {
 			a.log.Warn("the database is taken from "+envDatabase+", not from the job file; unset the variable if that is not meant",
-				"used", t.String(), "in_the_job", jobDatabases(*a.job.Logical))
+				"used", t.String(), "in_the_job", named.String())
 		}
 		return server{Target: t, one: true}, nil
 	}
-	if a.job != nil && a.job.Logical != nil {
-		return a.jobServer(ctx, *a.job.Logical)
+	if ok {
+		return a.connectTo(ctx, named)
 	}
 	for _, name := range []string{"PGHOST", "PGDATABASE", "PGSERVICE"} {
 		if os.Getenv(name) != "" {
@@ -64,42 +65,76 @@ func (a *app) server(ctx context.Context) (server, error) {
 	return server{}, usagef("no database is named: give --database postgres://user@host/name, a --job file, or set %s", envDatabase)
 }
 
-// jobServer is what a job says about the server.
-func (a *app) jobServer(ctx context.Context, l job.Logical) (server, error) {
-	if !l.DatabaseURLRef.IsZero() {
-		conninfo, err := secret.Resolve(ctx, l.DatabaseURLRef, a.log)
+// jobServer is what a job of any kind says about a server.
+type jobServer struct {
+	field     string // of the job, for messages
+	server    job.Server
+	url       secretref.Ref
+	databases []string // of a logical job; empty is every one
+	all       bool     // the job is of databases
+}
+
+// jobServer finds what the job says about a server, false when nothing.
+func (a *app) jobServer() (jobServer, bool) {
+	if a.job == nil {
+		return jobServer{}, false
+	}
+	switch j := a.job; {
+	case j.Logical != nil:
+		return jobServer{"job.logical", j.Logical.Server, j.Logical.DatabaseURLRef, j.Logical.Databases, true}, true
+	case j.Globals != nil:
+		return jobServer{"job.globals", j.Globals.Server, j.Globals.DatabaseURLRef, nil, false}, true
+	case j.Config != nil && j.Config.Directory == "" && j.Config.RDSInstance == "" && j.Config.RDSCluster == "":
+		return jobServer{"job.config", j.Config.Server, j.Config.DatabaseURLRef, nil, false}, true
+	}
+	return jobServer{}, false
+}
+
+// String says in a few words what a job would back up.
+func (s jobServer) String() string {
+	switch {
+	case !s.url.IsZero():
+		return "the database at " + s.url.String()
+	case !s.all:
+		return "server " + s.server.Host
+	case len(s.databases) == 0:
+		return "all databases of " + s.server.Host
+	}
+	return strings.Join(s.databases, ", ") + " of " + s.server.Host
+}
+
+// connectTo reads the secrets of what a job says.
+func (a *app) connectTo(ctx context.Context, s jobServer) (server, error) {
+	if !s.url.IsZero() {
+		conninfo, err := a.secrets().Resolve(ctx, s.url)
 		if err != nil {
-			return server{}, usagef("job.logical.database_url_ref: %w", err)
+			return server{}, usagef("%s.database_url_ref: %w", s.field, err)
 		}
 		t, err := postgres.ParseTarget(string(conninfo))
 		if err != nil {
-			return server{}, usagef("job.logical.database_url_ref: %w", err)
+			return server{}, usagef("%s.database_url_ref: %w", s.field, err)
 		}
 		return server{Target: t, one: true}, nil
 	}
-	t, err := postgres.ParseTarget(conninfo(l.Server))
-	if err != nil {
-		return server{}, usagef("job.logical.server: %w", err)
-	}
-	if !l.Server.PasswordRef.IsZero() {
-		password, err := secret.Resolve(ctx, l.Server.PasswordRef, a.log)
+	if ref := s.server.SSLRootCertRef; !ref.IsZero() {
+		file, err := a.scratchFile(ctx, ref)
 		if err != nil {
-			return server{}, usagef("job.logical.server.password_ref: %w", err)
+			return server{}, usagef("%s.server.sslrootcert_ref: %w", s.field, err)
+		}
+		s.server.SSLRootCert = file
+	}
+	t, err := postgres.ParseTarget(conninfo(s.server))
+	if err != nil {
+		return server{}, usagef("%s.server: %w", s.field, err)
+	}
+	if !s.server.PasswordRef.IsZero() {
+		password, err := a.secrets().Resolve(ctx, s.server.PasswordRef)
+		if err != nil {
+			return server{}, usagef("%s.server.password_ref: %w", s.field, err)
 		}
 		t = t.WithPassword(string(password))
 	}
-	return server{Target: t, databases: l.Databases}, nil
-}
-
-// jobDatabases names in a few words what a job would back up.
-func jobDatabases(l job.Logical) string {
-	switch {
-	case !l.DatabaseURLRef.IsZero():
-		return "the database at " + l.DatabaseURLRef.String()
-	case len(l.Databases) == 0:
-		return "all databases of " + l.Server.Host
-	}
-	return strings.Join(l.Databases, ", ") + " of " + l.Server.Host
+	return server{Target: t, databases: s.databases}, nil
 }
 
 // conninfo writes a job's server as libpq reads it.

@@ -72,7 +72,7 @@ func (a *app) verify(ctx context.Context, names []string, f verifyFlags) error {
 	var read atomic.Int64
 	stop := a.screen.Draw(func() observe.Status { return observe.Status{Step: "verifying", Done: read.Load()} })
 	report, err := verify.Run(ctx, verify.Options{
-		Repo: r, Points: points, Jobs: f.jobs, Mark: !f.noMark, Clear: f.clear, By: by(), Now: a.now(), Log: log, Read: &read,
+		Repo: r, Points: points, Jobs: f.jobs, Mark: !f.noMark, Clear: f.clear, By: by(), Now: a.now(), Log: log, Read: &read, Outside: a.checkRDS(),
 		Progress: func(done int, ref repo.Ref) {
 			a.log.Info("read a recovery point", "point", ref.String(), "done", done, "of", len(points))
 		},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -14,7 +15,12 @@ func newVersion(a *app) *cobra.Command {
 		Use: "version", Short: "Print the version of this program", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if a.flags.json {
+				sum, err := selfHash()
+				if err != nil {
+					return fmt.Errorf("hash this program: %w", err)
+				}
 				return a.printJSON(map[string]any{
+					"sha256":  sum,
 					"version": runnerVersion(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
 					"repository_format": repo.Format, "manifest_format": repo.ManifestFormat,
 				})

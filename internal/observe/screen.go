@@ -1,8 +1,10 @@
-// Package observe lets people see what a run does while it does it: log lines
-// and a progress bar that share one terminal.
+// Package observe lets people and machines see a run: log lines and a progress
+// bar that share one terminal while it goes on, its numbers in CloudWatch, and
+// messages to those who asked to be told of it.
 //
-// What lives here: drawing. What must not: deciding what is worth telling, and
-// the final tables and documents of commands (the faces print those).
+// What lives here: drawing, the forms of numbers and messages, and sending them.
+// What must not: deciding what is worth telling, reading the secrets that URLs are,
+// and the final tables and documents of commands (the faces do that).
 package observe
 
 import (
