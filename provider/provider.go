@@ -10,14 +10,19 @@ import (
 	"context"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	fwephemeral "github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	fwfunction "github.com/hashicorp/terraform-plugin-framework/function"
 	fwprovider "github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/alarm"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/connection"
 	source "github.com/pgbackup/terraform-provider-pgbackup/provider/datasource"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/ephemeral"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/function"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/policy"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/rdsretention"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/recoverypoint"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/repository"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/runnerbinary"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/schedule"
@@ -30,7 +35,10 @@ func New(version string) func() fwprovider.Provider {
 
 type pgbackup struct{ version string }
 
-var _ fwprovider.ProviderWithFunctions = (*pgbackup)(nil)
+var (
+	_ fwprovider.ProviderWithFunctions          = (*pgbackup)(nil)
+	_ fwprovider.ProviderWithEphemeralResources = (*pgbackup)(nil)
+)
 
 func (p *pgbackup) Metadata(_ context.Context, _ fwprovider.MetadataRequest, resp *fwprovider.MetadataResponse) {
 	resp.TypeName, resp.Version = "pgbackup", p.version
@@ -53,11 +61,15 @@ func (p *pgbackup) Configure(ctx context.Context, req fwprovider.ConfigureReques
 }
 
 func (p *pgbackup) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{repository.New, policy.New, runnerbinary.New, schedule.New}
+	return []func() resource.Resource{repository.New, policy.New, runnerbinary.New, schedule.New, alarm.New, rdsretention.New, recoverypoint.New}
 }
 
 func (p *pgbackup) DataSources(context.Context) []func() datasource.DataSource {
-	return []func() datasource.DataSource{source.NewRecoveryPoints, source.NewRetentionPreview}
+	return []func() datasource.DataSource{source.NewRecoveryPoints, source.NewRetentionPreview, source.NewIAMPolicy, source.NewAlarmStates, source.NewRDSSnapshots}
+}
+
+func (p *pgbackup) EphemeralResources(context.Context) []func() fwephemeral.EphemeralResource {
+	return []func() fwephemeral.EphemeralResource{ephemeral.NewEncryptionKey}
 }
 
 func (p *pgbackup) Functions(context.Context) []func() fwfunction.Function {

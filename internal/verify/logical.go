@@ -3,16 +3,27 @@ package verify
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
 
-// checkLogical compares what was read of the archive with the table list, the
+// logicalInspector compares what is read of the archive with the table list, the
 // index and the totals that travelled with it.
-func checkLogical(ctx context.Context, p *repo.Point, archive *pgarchive.Reader) (object string, err error) {
-	if archive == nil {
+type logicalInspector struct{ archive *pgarchive.Reader }
+
+func (l *logicalInspector) reader(stream string) io.WriteCloser {
+	if stream != logical.StreamArchive {
+		return ignored{}
+	}
+	l.archive = pgarchive.NewReader(pgarchive.Events{})
+	return l.archive
+}
+
+func (l *logicalInspector) compare(ctx context.Context, p *repo.Point) (stream string, err error) {
+	if l.archive == nil {
 		return logical.StreamArchive, fmt.Errorf("%w: the manifest names no archive", repo.ErrDamaged)
 	}
 	if len(p.Stream(logical.StreamTables)) == 0 {
@@ -23,22 +34,19 @@ func checkLogical(ctx context.Context, p *repo.Point, archive *pgarchive.Reader)
 	}
 	records, err := logical.ReadRecords(ctx, p)
 	if err == nil {
-		err = checkRecords(archive, records)
+		err = checkRecords(l.archive, records)
 	}
 	if err == nil {
-		err = checkTotals(p.Totals, archive)
+		err = checkTotals(p.Totals, l.archive)
 	}
 	if err != nil {
-		return objectOf(p.Manifest, logical.StreamTables, err), err
+		return logical.StreamTables, err
 	}
 	index, err := p.Index(ctx)
 	if err == nil {
-		err = checkIndex(p.Manifest, archive, index)
+		err = checkIndex(p.Manifest, l.archive, index)
 	}
-	if err != nil {
-		return objectOf(p.Manifest, repo.StreamIndex, err), err
-	}
-	return "", nil
+	return repo.StreamIndex, err
 }
 
 // checkRecords holds that the table list says of every data entry what the

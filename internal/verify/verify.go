@@ -25,6 +25,11 @@ type Options struct {
 	Points []repo.Listed
 	Jobs   int // points read at once; default 1, each takes about 60 MiB of memory
 
+	// Outside looks at what of a point is not in the repository, such as a snapshot in
+	// RDS. An error that wraps repo.ErrDamaged makes the point bad, any other leaves it
+	// unchecked. nil: such points are not checked.
+	Outside func(ctx context.Context, m *repo.Manifest) error
+
 	Mark  bool // condemn a bad point: it no longer counts as good anywhere
 	Clear bool // take back the condemnation of a point that proves good
 	By    string

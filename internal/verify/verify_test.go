@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/dir"
@@ -79,7 +80,7 @@ func newFixture(t *testing.T, key seal.Wrapper) *fixture {
 
 func (f *fixture) backup() *repo.Manifest {
 	f.t.Helper()
-	result, err := backup.Run(f.t.Context(), backup.Options{Repo: f.Repository, Target: f.target, Source: "app", Globals: true, Self: repo.Self()})
+	result, err := backup.Run(f.t.Context(), backup.Options{Options: point.Options{Repo: f.Repository, Source: "app", Self: repo.Self()}, Target: f.target, Globals: true})
 	if err != nil {
 		f.t.Fatal(err)
 	}

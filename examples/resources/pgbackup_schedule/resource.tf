@@ -79,3 +79,122 @@ resource "pgbackup_schedule" "verify" {
     }
   }
 }
+
+# The same on AWS, for a repository in S3.
+resource "pgbackup_repository" "aws" {
+  s3 = {
+    bucket = "acme-pg-backups"
+    prefix = "prod"
+  }
+}
+
+resource "pgbackup_policy" "aws" {
+  name       = "prod"
+  repository = pgbackup_repository.aws.id
+  objectives = { rpo = "24h" }
+  retention  = { keep_last = 3, keep_daily = 30 }
+}
+
+resource "pgbackup_runner" "aws" {
+  repository = pgbackup_repository.aws.id
+}
+
+# A task on Fargate, started by EventBridge Scheduler. Everything it needs is made,
+# with the least rights.
+resource "pgbackup_schedule" "fargate" {
+  name     = "nightly"
+  policy   = pgbackup_policy.aws.id
+  runner   = pgbackup_runner.aws.release # a new runner shows in the plan
+  cron     = "0 2 * * *"
+  timezone = "Europe/Berlin"
+
+  job = {
+    logical = {
+      databases = ["app"]
+
+      server = {
+        host            = "app.abc123.us-east-1.rds.amazonaws.com"
+        user            = "backup"
+        password_ref    = "secretsmanager:acme/db#password"
+        sslmode         = "verify-full"
+        sslrootcert_ref = "ssm:/rds/ca-bundle"
+      }
+    }
+  }
+
+  notifications = [
+    { channel = "slack", url_ref = "secretsmanager:acme/slack" },
+    { channel = "ping", url_ref = "ssm:/pgbackup/ping" },
+  ]
+
+  run_on = {
+    fargate = {
+      cluster          = "arn:aws:ecs:us-east-1:111122223333:cluster/backups"
+      subnets          = ["subnet-0a1b2c3d4e5f67890"]
+      security_groups  = ["sg-0a1b2c3d4e5f67890"]
+      postgres_version = 17
+      flexible_window  = "15m"
+    }
+  }
+}
+
+# What needs no programs of PostgreSQL runs in a function: here, whether every
+# source has a new enough backup.
+resource "pgbackup_schedule" "freshness" {
+  name   = "freshness"
+  policy = pgbackup_policy.aws.id
+  runner = pgbackup_runner.aws.release
+  cron   = "30 8 * * *"
+  job    = { freshness = { max_age = "26h" } }
+  run_on = { lambda = {} }
+}
+
+# A database in a Kubernetes cluster, backed up by a CronJob beside it. The YAML is
+# the attribute kubernetes_manifest.
+resource "pgbackup_schedule" "cluster" {
+  name   = "shop"
+  policy = pgbackup_policy.aws.id
+  runner = pgbackup_runner.aws.release
+  cron   = "15 2 * * *"
+
+  job = {
+    logical = {
+      server = { host = "db.shop.svc", user = "postgres", password_ref = "env:PGPASSWORD" }
+    }
+  }
+
+  run_on = {
+    kubernetes = {
+      namespace  = "shop"
+      role_arn   = "arn:aws:iam::111122223333:role/pgbackup-shop"
+      secret_env = { PGPASSWORD = { secret = "db", key = "password" } }
+    }
+  }
+}
+
+# The Secrets of the cluster, by a workflow of GitHub Actions.
+resource "pgbackup_schedule" "github" {
+  name   = "secrets"
+  policy = pgbackup_policy.aws.id
+  runner = pgbackup_runner.aws.release
+  cron   = "45 2 * * *"
+  job    = { command = { argv = ["kubectl", "get", "configmap,secret", "-A", "-o", "yaml"], file_name = "cluster.yaml" } }
+
+  run_on = {
+    github_actions = {
+      repository   = "acme/infrastructure"
+      role_arn     = "arn:aws:iam::111122223333:role/pgbackup-github"
+      slack_secret = "SLACK_WEBHOOK"
+    }
+  }
+}
+
+# A user-data document that sets up a machine of its own (cloud_init).
+resource "pgbackup_schedule" "machine" {
+  name   = "machine"
+  policy = pgbackup_policy.aws.id
+  runner = pgbackup_runner.aws.release
+  cron   = "0 3 * * *"
+  job    = { files = { paths = ["/srv/uploads"], exclude = ["*.tmp"] } }
+  run_on = { host = { user = "root" } }
+}
