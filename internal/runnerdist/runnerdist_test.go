@@ -173,3 +173,44 @@ func TestAReleaseIsReadBackAsItWasWritten(t *testing.T) {
 		}
 	}
 }
+
+func TestAnArchiveForLambdaHoldsTheProgramAndIsTheSameEachTime(t *testing.T) {
+	t.Parallel()
+	set, err := FromPath(runnertest.Build(t, t.TempDir(), AMD64, "one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := set.Find(AMD64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, err := LambdaZip(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := LambdaZip(b)
+	if err != nil || string(one) != string(two) {
+		t.Errorf("two archives of one build differ, %v", err)
+	}
+	if got := LambdaSHA256(one); got != b.SHA256 {
+		t.Errorf("the program in it has %s, want %s", got, b.SHA256)
+	}
+	for name, damaged := range map[string][]byte{"a cut one": one[:len(one)/2], "none": nil, "a changed one": append([]byte(string(one[:2000])+"xx"), one[2002:]...)} {
+		if got := LambdaSHA256(damaged); got == b.SHA256 {
+			t.Errorf("%s passes for the real one", name)
+		}
+	}
+}
+
+func TestAMarkOfUseIsReadBackFromItsKey(t *testing.T) {
+	t.Parallel()
+	u := Use{Runner: strings.Repeat("0a", 32), Job: "nightly", Target: "github_actions", File: strings.Repeat("1b", 32)}
+	if got, ok := ParseUse(u.Key()); !ok || got != u {
+		t.Errorf("%s: %+v, %v", u.Key(), got, ok)
+	}
+	for _, other := range []string{Key(u.Runner, AMD64), LambdaKey(u.Runner, ARM64), "", "runner/x/used-by/nightly/host-y"} {
+		if u, ok := ParseUse(other); ok {
+			t.Errorf("%s was taken as %+v", other, u)
+		}
+	}
+}

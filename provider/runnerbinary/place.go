@@ -69,6 +69,21 @@ func bring(ctx context.Context, p place, name string, b runnerdist.Build) error 
 	return p.put(ctx, name, content)
 }
 
+// bringArchive puts the archive for Lambda of a build to a bucket unless exactly it
+// is there.
+func bringArchive(ctx context.Context, o objects, b runnerdist.Build) error {
+	name := runnerdist.LambdaKey(b.SHA256, b.Arch)
+	there, err := o.archived(ctx, name)
+	if err != nil || there == b.SHA256 {
+		return err
+	}
+	archive, err := runnerdist.LambdaZip(b)
+	if err != nil {
+		return err
+	}
+	return o.putKnown(ctx, name, archive, b.SHA256)
+}
+
 // folder of this host.
 type folder string
 
@@ -114,6 +129,20 @@ type objects struct {
 }
 
 func (o objects) hash(ctx context.Context, name string) (string, error) {
+	return o.hashOf(ctx, name, sum)
+}
+
+// archived gives the SHA-256 of the program in an archive for Lambda; "" for
+// nothing, or for something else.
+func (o objects) archived(ctx context.Context, name string) (string, error) {
+	return o.hashOf(ctx, name, func(r io.Reader) (string, error) {
+		archive, err := io.ReadAll(r)
+		return runnerdist.LambdaSHA256(archive), err
+	})
+}
+
+// hashOf reads an object, unless it is remembered.
+func (o objects) hashOf(ctx context.Context, name string, sum func(io.Reader) (string, error)) (string, error) {
 	if known, ok := o.seen[name]; ok {
 		info, err := o.store.Head(ctx, name, "")
 		if err == nil && info.ETag == known.ETag {
@@ -145,13 +174,21 @@ func (o objects) remember(name, etag, hash string) {
 }
 
 func (o objects) put(ctx context.Context, name string, content []byte) error {
+	h, err := sum(bytes.NewReader(content))
+	if err != nil {
+		return err
+	}
+	return o.putKnown(ctx, name, content, h)
+}
+
+// putKnown puts an object that stands for a program with that hash.
+func (o objects) putKnown(ctx context.Context, name string, content []byte, hash string) error {
 	info, err := o.store.Put(ctx, name, content, objstore.PutOptions{ContentType: "application/octet-stream"})
 	if err != nil {
 		return fmt.Errorf("upload the runner: %w", err)
 	}
-	h, err := sum(bytes.NewReader(content))
-	o.remember(name, info.ETag, h)
-	return err
+	o.remember(name, info.ETag, hash)
+	return nil
 }
 
 func (o objects) remove(ctx context.Context, name string) error { return o.store.Delete(ctx, name) }

@@ -99,9 +99,10 @@ func (r *Resource) builds(ctx context.Context, m model) (builds []runnerdist.Bui
 // describe sets what follows from the builds. What depends on a repository that
 // is not known yet stays unknown.
 func (m *model) describe(ctx context.Context, builds []runnerdist.Build) (diags diag.Diagnostics) {
-	sums, keys := map[string]string{}, map[string]string{}
+	sums, keys, archives := map[string]string{}, map[string]string{}, map[string]string{}
 	for _, b := range builds {
-		sums[runnerdist.ArchName(b.Arch)], keys[runnerdist.ArchName(b.Arch)] = b.SHA256, b.Key()
+		name := runnerdist.ArchName(b.Arch)
+		sums[name], keys[name], archives[name] = b.SHA256, b.Key(), runnerdist.LambdaKey(b.SHA256, b.Arch)
 	}
 	var more diag.Diagnostics
 	m.SHA256, more = types.MapValueFrom(ctx, types.StringType, sums)
@@ -113,8 +114,21 @@ func (m *model) describe(ctx context.Context, builds []runnerdist.Build) (diags 
 	} else {
 		m.Keys = types.MapNull(types.StringType)
 	}
+	if !m.Repository.IsUnknown() {
+		m.LambdaKeys = types.MapNull(types.StringType)
+	}
+	if m.inBucket() {
+		m.LambdaKeys, more = types.MapValueFrom(ctx, types.StringType, archives)
+		diags.Append(more...)
+	}
 	diags.Append(m.release(sums)...)
 	return diags
+}
+
+// inBucket reports whether the programs go to S3, where Lambda can take them from.
+func (m model) inBucket() bool {
+	at, err := location.Parse(m.Repository.ValueString())
+	return err == nil && !at.IsDirectory()
 }
 
 func (m *model) release(sums map[string]string) (diags diag.Diagnostics) {

@@ -74,12 +74,14 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 		return
 	}
 	resp.Diagnostics.Append(seen.save(ctx, resp.Private)...)
+	resp.Diagnostics.Append(saveEarlier(ctx, resp.Private, withBuilds(nil, builds))...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
 func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var m model
+	var m, state model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -94,6 +96,13 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 		resp.Diagnostics.AddError(summary("updating", m), valid.Sentence(err))
 		return
 	}
+	stored, diags := req.Private.GetKey(ctx, earlierKey)
+	resp.Diagnostics.Append(diags...)
+	earlier, err := r.tidy(ctx, m, withBuilds(recallEarlier(stored), builds), builds, state)
+	if err != nil {
+		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_runner (%s): earlier programs could not be removed", m.name()), "They cost storage and do no harm; the next update tries again. "+valid.Sentence(err))
+	}
+	resp.Diagnostics.Append(saveEarlier(ctx, resp.Private, earlier)...)
 	resp.Diagnostics.Append(seen.save(ctx, resp.Private)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
@@ -111,8 +120,34 @@ func (r *Resource) bringAll(ctx context.Context, m model, builds []runnerdist.Bu
 		if err := bring(ctx, p, name, b); err != nil {
 			return fmt.Errorf("bring the runner for linux on %s: %w", runnerdist.ArchName(b.Arch), err)
 		}
+		if o, ok := p.(objects); ok && m.inBucket() {
+			if err := bringArchive(ctx, o, b); err != nil {
+				return fmt.Errorf("bring the runner for Lambda on %s: %w", runnerdist.ArchName(b.Arch), err)
+			}
+		}
 	}
 	return nil
+}
+
+// tidy removes earlier programs from a bucket that nobody uses, but for the one
+// before, and gives the hashes of all that remain.
+func (r *Resource) tidy(ctx context.Context, m model, brought []string, builds []runnerdist.Build, before model) ([]string, error) {
+	if !m.inBucket() {
+		return brought, nil
+	}
+	var keep []string
+	for _, b := range builds {
+		keep = append(keep, b.SHA256)
+	}
+	if release, err := runnerdist.ParseRelease(before.Release.ValueString()); err == nil {
+		keep = append(keep, slices.Collect(maps.Values(release.SHA256))...)
+	}
+	p, err := openPlace(ctx, r.conn, m, nil)
+	o, ok := p.(objects)
+	if err != nil || !ok {
+		return brought, err
+	}
+	return o.removeUnused(ctx, brought, keep)
 }
 
 // programs maps each architecture of the state to its program there.
@@ -153,6 +188,10 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	values, diags := types.MapValueFrom(ctx, types.StringType, sums)
 	resp.Diagnostics.Append(diags...)
 	m.SHA256 = values
+	if m.LambdaKeys, err = r.archives(ctx, m, seen); err != nil {
+		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_runner (%s) cannot be read: its state is kept as it was", m.name()), valid.Sentence(err))
+		return
+	}
 	resp.Diagnostics.Append(seen.save(ctx, resp.Private)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
@@ -175,6 +214,31 @@ func (r *Resource) hashes(ctx context.Context, m model, seen memory) (map[string
 	return sums, nil
 }
 
+// archives are the keys of those archives for Lambda that are there and right.
+func (r *Resource) archives(ctx context.Context, m model, seen memory) (types.Map, error) {
+	if m.LambdaKeys.IsNull() {
+		return m.LambdaKeys, nil
+	}
+	p, err := openPlace(ctx, r.conn, m, seen)
+	o, ok := p.(objects)
+	if err != nil || !ok {
+		return m.LambdaKeys, err
+	}
+	keys, good := map[string]string{}, map[string]string{}
+	m.LambdaKeys.ElementsAs(ctx, &keys, false) // our own state: always strings
+	for arch, key := range keys {
+		sum, err := o.archived(ctx, key)
+		if err != nil {
+			return m.LambdaKeys, fmt.Errorf("read the runner for Lambda on %s: %w", arch, err)
+		}
+		if sum != "" && strings.Contains(key, sum) {
+			good[arch] = key
+		}
+	}
+	there, _ := types.MapValueFrom(ctx, types.StringType, good) // strings are always accepted
+	return there, nil
+}
+
 // Delete removes the programs that are still ours; one that somebody changed
 // since the last refresh is left, with a warning.
 func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
@@ -193,6 +257,12 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	}
 	if err != nil {
 		resp.Diagnostics.AddError(summary("deleting", m), valid.Sentence(err))
+		return
+	}
+	if o, ok := p.(objects); ok && m.inBucket() {
+		stored, diags := req.Private.GetKey(ctx, earlierKey)
+		resp.Diagnostics.Append(diags...)
+		resp.Diagnostics.Append(o.deleteAll(ctx, m, append(recallEarlier(stored), slices.Collect(maps.Values(ours.SHA256))...))...)
 		return
 	}
 	for arch, name := range m.programs(ctx) {

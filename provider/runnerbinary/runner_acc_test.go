@@ -275,7 +275,7 @@ func TestAccRunner_inABucket(t *testing.T) {
 	}
 	one, _ := builds(t)
 	config := fmt.Sprintf("provider \"pgbackup\" {\n runner_path = %q\n endpoints = {\n s3 = %q\n }\n}\n", one, s3.Endpoint) +
-		fmt.Sprintf("resource \"pgbackup_repository\" \"main\" {\n s3 = {\n bucket = %q\n }\n}\n", s3.Bucket) + runner("repository = pgbackup_repository.main.id")
+		fmt.Sprintf("resource \"pgbackup_repository\" \"main\" {\n s3 = {\n create_bucket = false\n bucket = %q\n }\n}\n", s3.Bucket) + runner("repository = pgbackup_repository.main.id")
 	key := find(t, one, runnerdist.AMD64).Key()
 	providertest.Run(t,
 		resource.TestStep{Config: config},
@@ -289,5 +289,67 @@ func TestAccRunner_inABucket(t *testing.T) {
 			Config: config, ConfigPlanChecks: action(plancheck.ResourceActionUpdate),
 		},
 		resource.TestStep{Config: config, ConfigPlanChecks: emptyPlan()},
+	)
+}
+
+func TestAccRunner_inABucketIsThereForLambdaAndStaysWhileItIsUsed(t *testing.T) {
+	s3 := testenv.S3(t)
+	for _, pair := range s3.Env() {
+		name, value, _ := strings.Cut(pair, "=")
+		t.Setenv(name, value)
+	}
+	one, two := builds(t)
+	three := t.TempDir()
+	runnertest.Build(t, three, runnerdist.AMD64, "three")
+	config := func(path string) string {
+		return fmt.Sprintf("provider \"pgbackup\" {\n runner_path = %q\n endpoints = {\n s3 = %q\n }\n}\n", path, s3.Endpoint) +
+			fmt.Sprintf("resource \"pgbackup_repository\" \"main\" {\n s3 = {\n create_bucket = false\n bucket = %q\n }\n}\n", s3.Bucket) +
+			runner("repository = pgbackup_repository.main.id\n architectures = [\"x86_64\"]")
+	}
+	first, second := find(t, one, runnerdist.AMD64), find(t, two, runnerdist.AMD64)
+	archive := runnerdist.LambdaKey(first.SHA256, runnerdist.AMD64)
+	use := runnerdist.Use{Runner: first.SHA256, Job: "nightly", Target: "fargate", File: strings.Repeat("0a", 32)}.Key()
+	put := func(key, text string) func() {
+		return func() {
+			if _, err := s3.Client().PutObject(t.Context(), &awss3.PutObjectInput{Bucket: &s3.Bucket, Key: &key, Body: strings.NewReader(text)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	is := func(key string, there bool) {
+		t.Helper()
+		if _, err := s3.Client().HeadObject(t.Context(), &awss3.HeadObjectInput{Bucket: &s3.Bucket, Key: &key}); (err == nil) != there {
+			t.Errorf("%s: %v, there should be one: %v", key, err, there)
+		}
+	}
+	providertest.Run(t,
+		resource.TestStep{Config: config(one), ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+			plancheck.ExpectKnownValue(address, tfjsonpath.New("lambda_keys").AtMapKey("x86_64"), knownvalue.StringExact(archive)),
+		}}},
+		resource.TestStep{PreConfig: func() { is(archive, true) }, Config: config(one), ConfigPlanChecks: emptyPlan()},
+		resource.TestStep{ResourceName: address, ImportState: true, ImportStateVerify: true},
+		resource.TestStep{PreConfig: put(archive, "another program"), Config: config(one), ConfigPlanChecks: action(plancheck.ResourceActionUpdate)},
+		resource.TestStep{PreConfig: put(use, ""), Config: config(one), ConfigPlanChecks: emptyPlan()},
+		resource.TestStep{Config: config(two), ConfigPlanChecks: action(plancheck.ResourceActionUpdate)},
+		resource.TestStep{Config: config(three), ConfigPlanChecks: action(plancheck.ResourceActionUpdate)},
+		resource.TestStep{
+			PreConfig: func() {
+				is(first.Key(), true)
+				is(archive, true)
+				is(second.Key(), true) // the one before
+			},
+			Config: config(one), ConfigPlanChecks: action(plancheck.ResourceActionUpdate),
+		},
+		resource.TestStep{
+			PreConfig: func() { is(second.Key(), false) },
+			Config:    strings.Split(config(one), `resource "pgbackup_runner"`)[0], // destroys it
+		},
+		resource.TestStep{
+			PreConfig: func() {
+				is(first.Key(), true) // somebody is marked as using it still
+				is(find(t, three, runnerdist.AMD64).Key(), false)
+			},
+			Config: config(one),
+		},
 	)
 }

@@ -30,6 +30,7 @@ type model struct {
 	Release       types.String `tfsdk:"release"`
 	Path          types.String `tfsdk:"path"`
 	Keys          types.Map    `tfsdk:"keys"`
+	LambdaKeys    types.Map    `tfsdk:"lambda_keys"`
 }
 
 func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
@@ -39,7 +40,7 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 		Attributes: map[string]schema.Attribute{
 			"repository": schema.StringAttribute{
 				Optional:            true,
-				MarkdownDescription: "The `id` of the `pgbackup_repository` to put the programs into, below `runner/`. Earlier programs stay there, because a deployment may still name them. Exactly one of `repository` and `install_dir` is given.",
+				MarkdownDescription: "The `id` of the `pgbackup_repository` to put the programs into, below `runner/`. In a bucket, earlier programs stay there while a schedule still uses them, and the one before the present one in any case; in a directory all of them do. Exactly one of `repository` and `install_dir` is given.",
 				Validators:          []validator.String{valid.Repository()},
 				PlanModifiers: []planmodifier.String{stringplanmodifier.RequiresReplaceIf(func(_ context.Context, req planmodifier.StringRequest, resp *stringplanmodifier.RequiresReplaceIfFuncResponse) {
 					resp.RequiresReplace = !req.PlanValue.IsUnknown() && !planmod.SamePlace(req.StateValue.ValueString(), req.PlanValue.ValueString())
@@ -71,6 +72,10 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 			"keys": schema.MapAttribute{
 				ElementType: types.StringType, Computed: true,
 				MarkdownDescription: "Key of each program in the repository, by architecture: `runner/<sha256>/linux_<arch>/pgbackup-runner`. Null for `install_dir`.",
+			},
+			"lambda_keys": schema.MapAttribute{
+				ElementType: types.StringType, Computed: true,
+				MarkdownDescription: "Key of each program's archive for AWS Lambda in the repository, by architecture: `runner/<sha256>/lambda_<arch>.zip`. Null where the repository is not in S3.",
 			},
 			"id": schema.StringAttribute{
 				Computed:            true,

@@ -33,7 +33,11 @@ type obstacle struct{ path, fix string }
 // warnAboutAccess warns of what the job's user cannot reach on this host. What
 // is not there yet is no matter.
 func (m model) warnAboutAccess(ctx context.Context) (diags diag.Diagnostics) {
-	_, on, _ := m.blocks(ctx)
+	_, blocks, _ := m.blocks(ctx)
+	if blocks.Host == nil || blocks.Host.Directory.IsNull() {
+		return nil
+	}
+	on := *blocks.Host
 	name := on.User.ValueString()
 	u, err := user.Lookup(name)
 	if name == "" || err != nil || u.Uid == "0" {

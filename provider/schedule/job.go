@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types"
-	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
@@ -16,33 +15,15 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
 )
 
-// known reports whether nothing in the values is unknown, blocks included.
-func known(ctx context.Context, values ...attr.Value) bool {
-	for _, v := range values {
-		tf, err := v.ToTerraformValue(ctx)
-		if err != nil || !tf.IsFullyKnown() {
-			return false
-		}
-	}
-	return true
-}
-
-func (m model) inputsKnown(ctx context.Context) bool {
-	return known(ctx, m.Name, m.Policy, m.Runner, m.Cron, m.Timezone, m.Source, m.KeyRef, m.Job, m.RunOn)
-}
-
 // blocks reads the two blocks, which must be known.
-func (m model) blocks(ctx context.Context) (j jobModel, on hostModel, diags diag.Diagnostics) {
-	var runOn runOnModel
-	diags.Append(m.Job.As(ctx, &j, basetypes.ObjectAsOptions{})...)
-	diags.Append(m.RunOn.As(ctx, &runOn, basetypes.ObjectAsOptions{})...)
-	if runOn.Host != nil {
-		on = *runOn.Host
-	}
+func (m model) blocks(ctx context.Context) (j jobModel, on runOnModel, diags diag.Diagnostics) {
+	diags.Append(m.Job.As(ctx, &j, objectAs)...)
+	diags.Append(m.RunOn.As(ctx, &on, objectAs)...)
 	return j, on, diags
 }
 
-// toJob makes the job file's content of a known model.
+// toJob makes the job file's content of a known model. The error names attributes
+// as the configuration has them.
 func (m model) toJob(ctx context.Context, block jobModel) (job.Job, error) {
 	id, err := location.ParsePolicyID(m.Policy.ValueString())
 	if err != nil {
@@ -57,50 +38,64 @@ func (m model) toJob(ctx context.Context, block jobModel) (job.Job, error) {
 	j.Limits.MaxDuration = span("job.max_duration", block.MaxDuration, &errs)
 	j.Limits.StallTimeout = span("job.stall_timeout", block.StallTimeout, &errs)
 	j.Limits.UploadRate = block.UploadRate.ValueInt64()
-	kinds := 0
-	for _, given := range []bool{block.Logical != nil, block.Rotate != nil, block.Verify != nil} {
-		if given {
-			kinds++
-		}
-	}
-	switch {
-	case kinds != 1:
-		errs = append(errs, fmt.Errorf("give exactly one of logical, rotate and verify, not %d", kinds))
-	case block.Rotate != nil:
-		j.Kind = job.KindRotate
-	case block.Verify != nil:
-		j.Kind = job.KindVerify
-	case block.Logical != nil:
-		j.Kind = job.KindLogical
-		j.Verify = job.Verification(block.Logical.Verification.ValueString())
-		j.Rotate = block.Logical.RotateAfter.ValueBoolPointer()
-		j.Logical = block.Logical.toJob(ctx, &errs)
+	j.Metrics = job.Metrics(m.Metrics.ValueString())
+	j.Notify = m.notifications(ctx, &errs)
+	block.toJob(ctx, &j, &errs)
+	if len(errs) == 0 {
+		errs = append(errs, inAttributes(j.Validate()))
 	}
 	return j, errors.Join(errs...)
 }
 
-func (l logicalModel) toJob(ctx context.Context, errs *[]error) *job.Logical {
-	out := &job.Logical{
-		Databases:     texts(ctx, l.Databases, errs),
-		IncludeTables: texts(ctx, l.IncludeTables, errs), ExcludeTables: texts(ctx, l.ExcludeTables, errs),
-		IncludeSchemas: texts(ctx, l.IncludeSchemas, errs), ExcludeSchemas: texts(ctx, l.ExcludeSchemas, errs),
-		DatabaseURLRef: reference("job.logical.database_url_ref", l.DatabaseURLRef, errs),
-		Globals:        l.Globals.ValueBoolPointer(),
+func (m model) notifications(ctx context.Context, errs *[]error) (out []job.Notification) {
+	var list []notificationModel
+	if diags := m.Notifications.ElementsAs(ctx, &list, false); diags.HasError() {
+		*errs = append(*errs, errors.New(diags.Errors()[0].Detail()))
 	}
-	if s := l.Server; s != nil {
-		out.Server = job.Server{
-			Host: s.Host.ValueString(), Port: int(s.Port.ValueInt64()), User: s.User.ValueString(),
-			PasswordRef: reference("job.logical.server.password_ref", s.PasswordRef, errs),
-			SSLMode:     s.SSLMode.ValueString(), SSLRootCert: s.SSLRootCert.ValueString(), SSLCert: s.SSLCert.ValueString(), SSLKey: s.SSLKey.ValueString(),
-			MaintenanceDatabase: s.MaintenanceDatabase.ValueString(),
+	for i, n := range list {
+		at := fmt.Sprintf("notifications[%d].", i)
+		told := job.Notification{Channel: job.Channel(n.Channel.ValueString()), URLRef: reference(at+"url_ref", n.URLRef, errs), SecretRef: reference(at+"secret_ref", n.SecretRef, errs)}
+		for _, event := range texts(ctx, n.On, errs) {
+			told.On = append(told.On, job.Event(event))
 		}
+		out = append(out, told)
 	}
 	return out
 }
 
+// attributes are what stands in a configuration for the beginnings of a job
+// file's fields. The fields of the kinds are called the same.
+var attributes = strings.NewReplacer("job.notify[", "notifications[", "job.limits.", "job.", "job.schedule", "cron",
+	"job.policy", "policy", "job.name", "name", "job.source", "source", "job.key_ref", "key_ref", "job.metrics", "metrics", "job.repository", "policy")
+
+// inAttributes words an error about a job file for who wrote a configuration.
+func inAttributes(err error) error {
+	if err == nil {
+		return nil
+	}
+	return worded{attributes.Replace(err.Error()), err}
+}
+
+// worded is an error in other words.
+type worded struct {
+	text string
+	error
+}
+
+func (w worded) Error() string { return w.text }
+func (w worded) Unwrap() error { return w.error }
+
 func texts(ctx context.Context, list types.List, errs *[]error) []string {
 	var out []string
 	if diags := list.ElementsAs(ctx, &out, false); diags.HasError() {
+		*errs = append(*errs, errors.New(diags.Errors()[0].Detail()))
+	}
+	return out
+}
+
+func textMap(ctx context.Context, values types.Map, errs *[]error) map[string]string {
+	var out map[string]string
+	if diags := values.ElementsAs(ctx, &out, false); diags.HasError() {
 		*errs = append(*errs, errors.New(diags.Errors()[0].Detail()))
 	}
 	return out

@@ -1,76 +1,76 @@
 package schedule
 
 import (
+	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 )
 
 type model struct {
-	ID             types.String `tfsdk:"id"`
-	Name           types.String `tfsdk:"name"`
-	Policy         types.String `tfsdk:"policy"`
-	Runner         types.String `tfsdk:"runner"`
-	Cron           types.String `tfsdk:"cron"`
-	Timezone       types.String `tfsdk:"timezone"`
-	Source         types.String `tfsdk:"source"`
-	KeyRef         types.String `tfsdk:"key_ref"`
-	Job            types.Object `tfsdk:"job"`
-	RunOn          types.Object `tfsdk:"run_on"`
-	JobPath        types.String `tfsdk:"job_path"`
-	JobJSON        types.String `tfsdk:"job_json"`
-	JobDigest      types.String `tfsdk:"job_digest"`
-	SystemdService types.String `tfsdk:"systemd_service"`
-	SystemdTimer   types.String `tfsdk:"systemd_timer"`
-	CronLine       types.String `tfsdk:"cron_line"`
+	Name          types.String `tfsdk:"name"`
+	Policy        types.String `tfsdk:"policy"`
+	Runner        types.String `tfsdk:"runner"`
+	Cron          types.String `tfsdk:"cron"`
+	Timezone      types.String `tfsdk:"timezone"`
+	Enabled       types.Bool   `tfsdk:"enabled"`
+	Source        types.String `tfsdk:"source"`
+	KeyRef        types.String `tfsdk:"key_ref"`
+	Job           types.Object `tfsdk:"job"`
+	Metrics       types.String `tfsdk:"metrics"`
+	Notifications types.List   `tfsdk:"notifications"`
+	Tags          types.Map    `tfsdk:"tags"`
+	RunOn         types.Object `tfsdk:"run_on"`
+
+	shown
 }
 
-// The models of the blocks are used once everything in them is known. Nil is a
-// block that was not given.
-type jobModel struct {
-	Logical      *logicalModel `tfsdk:"logical"`
-	Rotate       *emptyModel   `tfsdk:"rotate"`
-	Verify       *emptyModel   `tfsdk:"verify"`
-	MaxDuration  types.String  `tfsdk:"max_duration"`
-	StallTimeout types.String  `tfsdk:"stall_timeout"`
-	UploadRate   types.Int64   `tfsdk:"upload_rate"`
+// shown is what is computed: what was, or is to be, deployed.
+type shown struct {
+	ID                 types.String `tfsdk:"id"`
+	JobPath            types.String `tfsdk:"job_path"`
+	JobURL             types.String `tfsdk:"job_url"`
+	JobJSON            types.String `tfsdk:"job_json"`
+	JobDigest          types.String `tfsdk:"job_digest"`
+	Deployment         types.String `tfsdk:"deployment"`
+	RoleARN            types.String `tfsdk:"role_arn"`
+	LogGroup           types.String `tfsdk:"log_group"`
+	DeadLetterQueueARN types.String `tfsdk:"dead_letter_queue_arn"`
+	KubernetesManifest types.String `tfsdk:"kubernetes_manifest"`
+	GitHubWorkflow     types.String `tfsdk:"github_workflow"`
+	GitHubTrustPolicy  types.String `tfsdk:"github_trust_policy"`
+	CloudInit          types.String `tfsdk:"cloud_init"`
+	SystemdService     types.String `tfsdk:"systemd_service"`
+	SystemdTimer       types.String `tfsdk:"systemd_timer"`
+	CronLine           types.String `tfsdk:"cron_line"`
+	LeftBehind         types.List   `tfsdk:"left_behind"`
 }
 
-type emptyModel struct{}
-
-type logicalModel struct {
-	Databases      types.List   `tfsdk:"databases"`
-	DatabaseURLRef types.String `tfsdk:"database_url_ref"`
-	Server         *serverModel `tfsdk:"server"`
-	IncludeTables  types.List   `tfsdk:"include_tables"`
-	ExcludeTables  types.List   `tfsdk:"exclude_tables"`
-	IncludeSchemas types.List   `tfsdk:"include_schemas"`
-	ExcludeSchemas types.List   `tfsdk:"exclude_schemas"`
-	Globals        types.Bool   `tfsdk:"globals"`
-	RotateAfter    types.Bool   `tfsdk:"rotate_after"`
-	Verification   types.String `tfsdk:"verification"`
+// left is a deployment that could not be removed, or one that is to be: what it
+// takes to do so, without the configuration it came from.
+type left struct {
+	RunOn    string `tfsdk:"run_on"`
+	ID       string `tfsdk:"id"`
+	Document string `tfsdk:"document"`
 }
 
-type serverModel struct {
-	Host                types.String `tfsdk:"host"`
-	Port                types.Int64  `tfsdk:"port"`
-	User                types.String `tfsdk:"user"`
-	PasswordRef         types.String `tfsdk:"password_ref"`
-	SSLMode             types.String `tfsdk:"sslmode"`
-	SSLRootCert         types.String `tfsdk:"sslrootcert"`
-	SSLCert             types.String `tfsdk:"sslcert"`
-	SSLKey              types.String `tfsdk:"sslkey"`
-	MaintenanceDatabase types.String `tfsdk:"maintenance_database"`
+var leftType = types.ObjectType{AttrTypes: map[string]attr.Type{"run_on": types.StringType, "id": types.StringType, "document": types.StringType}}
+
+// enabled: also when nothing is said.
+func (m model) enabled() bool { return m.Enabled.IsNull() || m.Enabled.ValueBool() }
+
+// texts are all computed attributes but left_behind.
+func (s *shown) texts() []*types.String {
+	return []*types.String{
+		&s.ID, &s.JobPath, &s.JobURL, &s.JobJSON, &s.JobDigest, &s.Deployment, &s.RoleARN, &s.LogGroup, &s.DeadLetterQueueARN,
+		&s.KubernetesManifest, &s.GitHubWorkflow, &s.GitHubTrustPolicy, &s.CloudInit, &s.SystemdService, &s.SystemdTimer, &s.CronLine,
+	}
 }
 
-type runOnModel struct {
-	Host *hostModel `tfsdk:"host"`
+func unknownShown() (s shown) {
+	for _, text := range s.texts() {
+		*text = types.StringUnknown()
+	}
+	s.LeftBehind = types.ListUnknown(leftType)
+	return s
 }
 
-type hostModel struct {
-	Directory        types.String `tfsdk:"directory"`
-	SystemdDirectory types.String `tfsdk:"systemd_directory"`
-	CronDirectory    types.String `tfsdk:"cron_directory"`
-	User             types.String `tfsdk:"user"`
-	EnvironmentFile  types.String `tfsdk:"environment_file"`
-	RunnerPath       types.String `tfsdk:"runner_path"`
-	RandomizedDelay  types.String `tfsdk:"randomized_delay"`
-}
+func nullShown() shown { return shown{LeftBehind: emptyList()} }

@@ -228,11 +228,18 @@ func TestAccSchedule_onAHostWithCron(t *testing.T) {
 func TestAccSchedule_everyKindOfJobIsImportedAsItWasDeclared(t *testing.T) {
 	t.Parallel()
 	for name, declared := range map[string]string{
-		"rotate": "source = \"shop\"\n key_ref = \"file:/etc/pgbackup/key\"\n job = {\n rotate = {}\n max_duration = \"2h\"\n }",
-		"verify": "timezone = \"Europe/Berlin\"\n job = {\n verify = {}\n upload_rate = 1000000\n }",
-		"url":    "job = {\n logical = { database_url_ref = \"env:DATABASE_URL\", rotate_after = false, globals = false, verification = \"stored\", exclude_tables = [\"log.*\"] }\n stall_timeout = \"5m\"\n }",
-		"all":    "job = {\n logical = {}\n }",
-		"tls":    "job = {\n logical = { include_schemas = [\"a\", \"b\"], server = { port = 5433, sslrootcert = \"system\", sslcert = \"/etc/c\", sslkey = \"/etc/k\", maintenance_database = \"app\" } }\n }",
+		"rotate":   "source = \"shop\"\n key_ref = \"file:/etc/pgbackup/key\"\n job = {\n rotate = {}\n max_duration = \"2h\"\n }",
+		"verify":   "timezone = \"Europe/Berlin\"\n job = {\n verify = {}\n upload_rate = 1000000\n }",
+		"url":      "job = {\n logical = { database_url_ref = \"env:DATABASE_URL\", rotate_after = false, globals = false, verification = \"stored\", exclude_tables = [\"log.*\"] }\n stall_timeout = \"5m\"\n }",
+		"all":      "job = {\n logical = {}\n }",
+		"globals":  "job = {\n globals = { server = { host = \"db\", sslrootcert_ref = \"ssm:/ca\" }, verification = \"stored\" }\n }",
+		"config":   "job = {\n config = { rds_cluster = \"acme\", region = \"eu-west-1\", rotate_after = false }\n }",
+		"files":    "job = {\n files = { paths = [\"/etc/a\", \"/srv/b\"], exclude = [\"*.tmp\"], one_file_system = true }\n }",
+		"command":  "job = {\n command = { argv = [\"sh\", \"-c\", \"echo x\"], time_limit = \"30m\", file_name = \"x.yaml\" }\n }",
+		"rds":      "metrics = \"cloudwatch\"\n job = {\n rds_snapshot = { instance = \"acme-prod\", region = \"us-east-1\" }\n }",
+		"fresh":    "notifications = [{ channel = \"webhook\", url_ref = \"ssm:a\", secret_ref = \"env:KEY\", on = [\"failure\"] }]\n job = {\n freshness = { max_age = \"26h\" }\n }",
+		"policy's": "job = {\n freshness = {}\n }",
+		"tls":      "job = {\n logical = { include_schemas = [\"a\", \"b\"], server = { port = 5433, sslrootcert = \"system\", sslcert = \"/etc/c\", sslkey = \"/etc/k\", maintenance_database = \"app\" } }\n }",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -307,8 +314,8 @@ func TestAccSchedule_mistakesAreFoundAtPlan(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ config, want string }{
 		"cron":             {change("0 2 * * *", "0 25 * * *"), "25 is outside 0 to 23"},
-		"two kinds":        {change("logical = {", "rotate = {}\n logical = {"), "give exactly one of logical, rotate and verify, not 2"},
-		"no kind":          {s.config(s.jobs, "0 2 * * *", "job = {}", ""), "give exactly one of logical, rotate and verify"},
+		"two kinds":        {change("logical = {", "rotate = {}\n logical = {"), "freshness, not 2"},
+		"no kind":          {s.config(s.jobs, "0 2 * * *", "job = {}", ""), "freshness, not 0"},
 		"twice a night":    {s.config(s.jobs, "0 2 * * *", logical, `systemd_directory = "/a"`+"\n"+`cron_directory = "/b"`), "cannot be specified when"},
 		"no runner":        {change(`runner_path = "/usr/local/bin/pgbackup-runner"`, ""), "give runner = pgbackup_runner"},
 		"runner elsewhere": {strings.Replace(change(`runner_path = "/usr/local/bin/pgbackup-runner"`, ""), `cron   =`, "runner = \"s3://bucket/p#x86_64:"+strings.Repeat("0a", 32)+"\"\n cron =", 1), "a host needs the program on its disk"},
@@ -318,7 +325,7 @@ func TestAccSchedule_mistakesAreFoundAtPlan(t *testing.T) {
 		"relative folder":  {s.config("jobs", "0 2 * * *", logical, ""), "Give an absolute path"},
 		"not a policy":     {change("pgbackup_policy.prod.id", `"prod"`), "policy id"},
 		"calendar limit":   {change("logical = {", "max_duration = \"1mo\"\n logical = {"), "goes by the calendar"},
-		"kms":              {change("env:PGPASSWORD", "ssm:name"), "not available in this version"},
+		"kms":              {change("env:PGPASSWORD", "kms:arn:aws:kms:us-east-1:111122223333:key/a"), "job.logical.server.password_ref: a KMS key holds no text"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

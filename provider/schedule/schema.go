@@ -1,17 +1,14 @@
 // Package schedule is the resource pgbackup_schedule: a job, when it runs, and
 // where it is deployed to.
 //
-// What must not live here: what a job file means (package job) and how the texts
-// for a platform look (packages below deploy).
+// Each target of run_on has a file named after it, behind the interface in
+// target.go. What must not live here: what a job file means (package job) and how
+// the texts for a platform look (packages below deploy).
 package schedule
 
 import (
 	"context"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
-	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
@@ -19,220 +16,111 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/pgbackup/terraform-provider-pgbackup/provider/planmod"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
 )
 
 func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	attributes := map[string]schema.Attribute{
+		"name": schema.StringAttribute{
+			Required:            true,
+			MarkdownDescription: "Name of the job: lower-case letters, digits and hyphens, at most 63. Everything that is made is named after it; one repository has one schedule of a name on a target. Changing it replaces the schedule.",
+			Validators:          []validator.String{valid.Name()},
+			PlanModifiers:       []planmodifier.String{stringplanmodifier.RequiresReplace()},
+		},
+		"policy": schema.StringAttribute{
+			Required:            true,
+			MarkdownDescription: "The `id` of the `pgbackup_policy` the job runs under, which also says which repository it writes to. Every target but a host needs one in S3.",
+			Validators:          []validator.String{valid.Policy()},
+		},
+		"runner": schema.StringAttribute{
+			Optional:            true,
+			MarkdownDescription: "The `release` of the `pgbackup_runner` that does the job. It holds the hashes of the programs, so that a new runner shows in the plan of every schedule. On a host it is one with `install_dir`, unless `runner_path` says where the program is; every other target needs one with `repository`.",
+			Validators:          []validator.String{valid.Release()},
+		},
+		"cron": schema.StringAttribute{
+			Required:            true,
+			MarkdownDescription: "When it runs, as five cron fields (minute, hour, day of month, month, day of week) such as `0 2 * * *`, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.",
+			Validators:          []validator.String{valid.Cron()},
+		},
+		"timezone": schema.StringAttribute{
+			Optional:            true,
+			MarkdownDescription: "IANA time zone of `cron`, such as `Europe/Berlin`. Defaults to UTC. EventBridge, Kubernetes and systemd timers know every zone; cron knows the host's alone, GitHub UTC alone. In a zone with summer time a job between 01:00 and 03:00 has one day in the year without a run.",
+			Validators:          []validator.String{valid.Timezone()},
+		},
+		"enabled": schema.BoolAttribute{
+			Optional:            true,
+			MarkdownDescription: "Whether the job runs when `cron` says. With `false` everything is there but what starts it: no timer and no line for cron on a host, a disabled schedule in AWS, a suspended CronJob, a workflow that is only started by hand. Defaults to `true`.",
+		},
+		"source": schema.StringAttribute{
+			Optional:            true,
+			MarkdownDescription: "Name of what is backed up, such as `shop`; the recovery points of each database are listed, kept and rotated as `<database>@shop`. Defaults to the name of the server's host (`<database>@<host>`), and to the name of the job for `files` and `command`.",
+		},
+		"key_ref": schema.StringAttribute{
+			Optional:            true,
+			MarkdownDescription: "Where the runner finds the key of an encrypted repository: `kms:ARN`, `secretsmanager:NAME`, `ssm:NAME`, `env:NAME` or `file:/path`. Defaults to the references that the repository has in store; give it on Fargate and Lambda, whose role is made from what stands here.",
+			Validators:          []validator.String{valid.Secret()},
+		},
+		"job":           jobAttribute(),
+		"metrics":       metricsAttribute(),
+		"notifications": notificationsAttribute(),
+		"tags":          tagsAttribute(),
+		"run_on": schema.SingleNestedAttribute{
+			Required:            true,
+			MarkdownDescription: "Where the job runs. Exactly one of `fargate`, `lambda`, `host`, `kubernetes` and `github_actions` is given. With another one the new deployment is made, and looked at, before the old one is removed.",
+			Attributes: map[string]schema.Attribute{
+				"fargate":        fargateAttribute(),
+				"lambda":         lambdaAttribute(),
+				"host":           hostAttribute(),
+				"kubernetes":     kubernetesAttribute(),
+				"github_actions": githubAttribute(),
+			},
+		},
+	}
+	for name, a := range shownAttributes() {
+		attributes[name] = a
+	}
 	resp.Schema = schema.Schema{
-		MarkdownDescription: "A job on a schedule: what is backed up, rotated or verified, when, and where that runs. " +
-			"On a host the job file, and the systemd units or the line for cron, are files that Terraform writes on the machine it runs on; editing or deleting one of them is drift and is put right by the next apply.\n\n" +
+		MarkdownDescription: "A job on a schedule: what is backed up, rotated, verified or watched, when, and where that runs. " +
+			"On a host the job file, and the systemd units or the line for cron, are files that Terraform writes on the machine it runs on. On Fargate and Lambda they are objects in AWS, and the job file is in the repository. " +
+			"Editing or deleting one of them is drift and is put right by the next apply.\n\n" +
 			"No secret is ever part of it: passwords and keys are named by where the runner finds them.",
-		Attributes: map[string]schema.Attribute{
-			"name": schema.StringAttribute{
-				Required:            true,
-				MarkdownDescription: "Name of the job: lower-case letters, digits and hyphens, at most 63. The files are named after it. Changing it replaces the schedule.",
-				Validators:          []validator.String{valid.Name()},
-				PlanModifiers:       []planmodifier.String{stringplanmodifier.RequiresReplace()},
-			},
-			"policy": schema.StringAttribute{
-				Required:            true,
-				MarkdownDescription: "The `id` of the `pgbackup_policy` the job runs under, which also says which repository it writes to.",
-				Validators:          []validator.String{valid.Policy()},
-			},
-			"runner": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "The `release` of the `pgbackup_runner` that does the job. On a host it is one with `install_dir`, unless `runner_path` says where the program is.",
-				Validators:          []validator.String{valid.Release()},
-			},
-			"cron": schema.StringAttribute{
-				Required:            true,
-				MarkdownDescription: "When it runs, as five cron fields (minute, hour, day of month, month, day of week) such as `0 2 * * *`, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.",
-				Validators:          []validator.String{valid.Cron()},
-			},
-			"timezone": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "IANA time zone of `cron`, such as `Europe/Berlin`. Defaults to UTC. systemd timers know every zone; cron knows the host's alone.",
-				Validators:          []validator.String{valid.Timezone()},
-			},
-			"source": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "Name of what is backed up, such as `shop`; the recovery points of each database are listed, kept and rotated as `<database>@shop`. Defaults to the name of the server's host: `<database>@<host>`.",
-			},
-			"key_ref": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "Where the runner finds the key of an encrypted repository: `env:NAME` or `file:/path`. Defaults to the references that the repository has in store.",
-				Validators:          []validator.String{valid.Secret()},
-			},
-			"job":    jobAttribute(),
-			"run_on": runOnAttribute(),
-			"id": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "Path of the job file.",
-			},
-			"job_path": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "Path of the job file, `<directory>/<name>.job.json`, as `pgbackup-runner --job` takes it.",
-			},
-			"job_json": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "Content of the job file.",
-			},
-			"job_digest": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "SHA-256 of the job and everything it is deployed with, the runner included, hexadecimal.",
-			},
-			"systemd_service": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "Content of `pgbackup-<name>.service`.",
-			},
-			"systemd_timer": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "Content of `pgbackup-<name>.timer`.",
-			},
-			"cron_line": schema.StringAttribute{
-				Computed:            true,
-				MarkdownDescription: "Content of `/etc/cron.d/pgbackup-<name>`. Null where cron cannot run the job, such as in a time zone that is not the host's.",
-			},
+		Attributes: attributes,
+	}
+}
+
+// shownAttributes are computed: what was deployed.
+func shownAttributes() map[string]schema.Attribute {
+	shown := func(description string) schema.StringAttribute {
+		return schema.StringAttribute{Computed: true, MarkdownDescription: description}
+	}
+	return map[string]schema.Attribute{
+		"id":                    shown("On the host that runs Terraform the path of the job file; on Fargate and Lambda the ARN of the EventBridge schedule; elsewhere `<repository>#job/<name>`."),
+		"job_path":              shown("Path of the job file on a host, `<directory>/<name>.job.json`, as `pgbackup-runner --job` takes it. Null elsewhere."),
+		"job_url":               shown("Where the job file is in the repository, as `pgbackup-runner --job` takes it. Its name holds the hash of its content, and the runner refuses another content. Null where the job file is not in the repository: on the host that runs Terraform, and on Kubernetes, whose manifest has it."),
+		"job_json":              shown("Content of the job file."),
+		"job_digest":            shown("SHA-256 of the job and everything it is deployed with, the runner included, hexadecimal."),
+		"deployment":            shown("What is in AWS for this schedule, as one JSON document: task definition or function, roles with their policies, schedule, log group, dead-letter queue. A plan shows every change of it, and drift. Null where nothing is in AWS."),
+		"role_arn":              shown("ARN of the role that the runner works with, on Fargate and Lambda: what the key policies of your own KMS keys have to allow. Null elsewhere."),
+		"log_group":             shown("Name of the log group, on Fargate and Lambda. Null elsewhere."),
+		"dead_letter_queue_arn": shown("ARN of the queue that is told of what could not be started, on Fargate and Lambda. Null elsewhere."),
+		"kubernetes_manifest":   shown("YAML for a Kubernetes cluster, several documents. Null on other targets."),
+		"github_workflow":       shown("YAML of the workflow for GitHub Actions. Null on other targets."),
+		"github_trust_policy":   shown("JSON of the trust policy of the role that the workflow takes on. Null on other targets."),
+		"cloud_init":            shown("A `#cloud-config` document that brings the runner and the job to another machine at its first boot, for `run_on.host` without `directory`. The machine needs a role that may do what `pgbackup_iam_policy` says. Null elsewhere."),
+		"systemd_service":       shown("Content of `pgbackup-<name>.service`. Null on other targets than `host`."),
+		"systemd_timer":         shown("Content of `pgbackup-<name>.timer`. Null on other targets than `host`."),
+		"cron_line":             shown("Content of `/etc/cron.d/pgbackup-<name>`. Null where cron cannot run the job, such as in a time zone that is not the host's."),
+		"left_behind": schema.ListNestedAttribute{
+			Computed:            true,
+			MarkdownDescription: "Earlier deployments that could not be removed and may still run. Each apply tries again, and a plan shows a change of this attribute until they are gone. Usually empty.",
+			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+				"run_on":   shown("The target, such as `fargate`."),
+				"id":       shown("The schedule's `id` there."),
+				"document": shown("What is there, as JSON."),
+			}},
 		},
 	}
 }
 
-// kinds of job; exactly one of them is given.
-func jobAttribute() schema.SingleNestedAttribute {
-	return schema.SingleNestedAttribute{
-		Required:            true,
-		MarkdownDescription: "What is done. Exactly one of `logical`, `rotate` and `verify` is given.",
-		Attributes: map[string]schema.Attribute{
-			"logical": logicalAttribute(),
-			"rotate": schema.SingleNestedAttribute{
-				Optional:            true,
-				MarkdownDescription: "Apply the policy to the repository: delete the recovery points it no longer keeps. A `logical` job does that for its own source anyway. Written as `rotate = {}`.",
-				Attributes:          map[string]schema.Attribute{},
-			},
-			"verify": schema.SingleNestedAttribute{
-				Optional:            true,
-				MarkdownDescription: "Read every stored recovery point again and hold it against its hashes. Written as `verify = {}`.",
-				Attributes:          map[string]schema.Attribute{},
-			},
-			"max_duration": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "How long a run may take before it is stopped, such as `6h`. Defaults to no limit.",
-				Validators:          []validator.String{valid.ExactDuration()}, PlanModifiers: []planmodifier.String{planmod.SameDuration()},
-			},
-			"stall_timeout": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "How long a run may make no progress before it is stopped, because a dump that hangs holds locks. Defaults to `10m`.",
-				Validators:          []validator.String{valid.ExactDuration()}, PlanModifiers: []planmodifier.String{planmod.SameDuration()},
-			},
-			"upload_rate": schema.Int64Attribute{
-				Optional:            true,
-				MarkdownDescription: "Most bytes a second to send to the repository, such as `10000000`. Defaults to no limit.",
-				Validators:          []validator.Int64{int64validator.AtLeast(1)},
-			},
-		},
-	}
-}
-
-func logicalAttribute() schema.SingleNestedAttribute {
-	patterns := func(description string) schema.ListAttribute {
-		return schema.ListAttribute{
-			ElementType: types.StringType, Optional: true, MarkdownDescription: description,
-			Validators: []validator.List{listvalidator.SizeAtLeast(1), listvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))},
-		}
-	}
-	text := func(description string) schema.StringAttribute {
-		return schema.StringAttribute{Optional: true, MarkdownDescription: description, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}}
-	}
-	return schema.SingleNestedAttribute{
-		Optional:            true,
-		MarkdownDescription: "A logical backup: `pg_dump` of one or more databases in one snapshot each, read to its end before it becomes visible.",
-		Attributes: map[string]schema.Attribute{
-			"databases": patterns("Names of the databases, such as `[\"app\"]`. Defaults to every database of the server that takes connections."),
-			"database_url_ref": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "Where the runner finds a libpq URI (`env:DATABASE_URL` or `file:/path`), instead of `databases` and `server`.",
-				Validators:          []validator.String{valid.Secret()},
-			},
-			"server": schema.SingleNestedAttribute{
-				Optional:            true,
-				MarkdownDescription: "How the runner reaches PostgreSQL. What is not given follows libpq: `PGHOST` and so on in the runner's environment, then its defaults.",
-				Attributes: map[string]schema.Attribute{
-					"host": text("Name or address of the server, or the directory of its Unix socket, such as `db.example.org` or `/var/run/postgresql`."),
-					"port": schema.Int64Attribute{
-						Optional:            true,
-						MarkdownDescription: "Port, 1 to 65535. Defaults to `5432`.",
-						Validators:          []validator.Int64{int64validator.Between(1, 65535)},
-					},
-					"user": text("Role to connect as, such as `backup`. `pgbackup-runner doctor` prints the rights it needs."),
-					"password_ref": schema.StringAttribute{
-						Optional:            true,
-						MarkdownDescription: "Where the runner finds the password, never the password itself: `env:NAME` or `file:/path`, with `#field` behind it for a field of a JSON secret. Defaults to what libpq does, such as `~/.pgpass`.",
-						Validators:          []validator.String{valid.Secret()},
-					},
-					"sslmode": schema.StringAttribute{
-						Optional:            true,
-						MarkdownDescription: "`disable`, `allow`, `prefer`, `require`, `verify-ca` or `verify-full`. Defaults to `prefer`, as in libpq.",
-						Validators:          []validator.String{stringvalidator.OneOf("disable", "allow", "prefer", "require", "verify-ca", "verify-full")},
-					},
-					"sslrootcert":          text("Absolute path, on the runner's machine, of the certificates that the server's is checked against; or `system`."),
-					"sslcert":              text("Absolute path of the client's certificate, such as `/etc/pgbackup/client.crt`. Given together with `sslkey`."),
-					"sslkey":               text("Absolute path of the key of the client's certificate, such as `/etc/pgbackup/client.key`."),
-					"maintenance_database": text("Database to connect to for the list of databases and the roles. Defaults to `postgres`."),
-				},
-			},
-			"include_tables":  patterns("Dump only the tables that match one of these patterns, as `pg_dump --table` reads them, such as `[\"public.orders*\"]`."),
-			"exclude_tables":  patterns("Leave out the tables that match one of these patterns, as `pg_dump --exclude-table` reads them."),
-			"include_schemas": patterns("Dump only the schemas that match one of these patterns, as `pg_dump --schema` reads them."),
-			"exclude_schemas": patterns("Leave out the schemas that match one of these patterns, as `pg_dump --exclude-schema` reads them."),
-			"globals": schema.BoolAttribute{
-				Optional:            true,
-				MarkdownDescription: "Whether roles and tablespaces are backed up beside the dump. Defaults to `true`.",
-			},
-			"rotate_after": schema.BoolAttribute{
-				Optional:            true,
-				MarkdownDescription: "Whether the policy is applied to this source after a successful backup. Defaults to `true`.",
-			},
-			"verification": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "How far a backup is verified before it becomes visible. `streamed`: the archive is parsed to its end and the checksums of the store agree. `stored`: the compressed and encrypted output is also decoded again. Defaults to `streamed`.",
-				Validators:          []validator.String{stringvalidator.OneOf("streamed", "stored")},
-			},
-		},
-	}
-}
-
-func runOnAttribute() schema.SingleNestedAttribute {
-	directory := func(required bool, example, description string) schema.StringAttribute {
-		return schema.StringAttribute{Required: required, Optional: !required, MarkdownDescription: description, Validators: []validator.String{valid.AbsolutePath(example)}}
-	}
-	systemd := directory(false, "/etc/systemd/system", "Folder to write the systemd service and timer to, such as `/etc/systemd/system`. Made, with mode 0755, when it is not there. They start with `systemctl daemon-reload` and `systemctl enable --now pgbackup-<name>.timer`. Defaults to none: the texts are attributes only. Not together with `cron_directory`, or the job would run twice.")
-	systemd.Validators = append(systemd.Validators, stringvalidator.ConflictsWith(path.MatchRelative().AtParent().AtName("cron_directory")))
-	return schema.SingleNestedAttribute{
-		Required:            true,
-		MarkdownDescription: "Where the job runs.",
-		Attributes: map[string]schema.Attribute{
-			"host": schema.SingleNestedAttribute{
-				Required:            true,
-				MarkdownDescription: "On the host that runs Terraform, by systemd or cron.",
-				Attributes: map[string]schema.Attribute{
-					"directory":         directory(true, "/etc/pgbackup", "Folder for the job file, such as `/etc/pgbackup`. Made, with mode 0755, when it is not there. With another folder the new files are written before the old ones are removed."),
-					"systemd_directory": systemd,
-					"cron_directory":    directory(false, "/etc/cron.d", "Folder to write a file for cron to, such as `/etc/cron.d`. Made, with mode 0755, when it is not there. It counts at once. Defaults to none."),
-					"user": schema.StringAttribute{
-						Optional:            true,
-						MarkdownDescription: "User of the host who runs the job, such as `postgres`. Defaults to root. A repository in a directory, with everything in it, must belong to this user, and the key file must be readable for it; a warning of the plan says what is not, and `sudo -u postgres pgbackup-runner doctor --job FILE` looks at the same.",
-						Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
-					},
-					"environment_file": directory(false, "/etc/pgbackup/passwords", "File of the host with `NAME=value` lines for the runner's environment, where `env:` references point to; readable by the job's user alone. It may be missing when this is applied."),
-					"runner_path":      directory(false, "/usr/local/bin/pgbackup-runner", "Path of the program `pgbackup-runner` on the host. Defaults to that of `runner`."),
-					"randomized_delay": schema.StringAttribute{
-						Optional:            true,
-						MarkdownDescription: "Start up to this much later, by chance, so that many hosts do not start at once; such as `15m`. systemd only. Defaults to none.",
-						Validators:          []validator.String{valid.ExactDuration()}, PlanModifiers: []planmodifier.String{planmod.SameDuration()},
-					},
-				},
-			},
-		},
-	}
-}
+// emptyList is a left_behind that is empty.
+func emptyList() types.List { return types.ListValueMust(leftType, nil) }

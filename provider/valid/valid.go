@@ -129,13 +129,10 @@ func Cron() validator.String {
 
 // Secret accepts a reference to a secret, never a secret.
 func Secret() validator.String {
-	return text{describes: "a reference to a secret, such as env:NAME or file:/path", secret: true, check: func(s string) error {
-		ref, err := secretref.Parse(s)
+	return text{describes: "a reference to a secret, such as secretsmanager:NAME, env:NAME or file:/path", secret: true, check: func(s string) error {
+		_, err := secretref.Parse(s)
 		if errors.Is(err, secretref.ErrNotReference) {
-			return fmt.Errorf("%w: write env:NAME or file:/path, never the secret itself", secretref.ErrNotReference)
-		}
-		if err == nil && ref.Scheme != secretref.Env && ref.Scheme != secretref.File {
-			return errors.New(ref.Scheme + " references are not available in this version: use env:NAME or file:/path")
+			return fmt.Errorf("%w: write secretsmanager:NAME, ssm:NAME, env:NAME or file:/path, never the secret itself", secretref.ErrNotReference)
 		}
 		return err
 	}}

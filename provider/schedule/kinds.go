@@ -1,0 +1,88 @@
+package schedule
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+)
+
+// toJob takes the one kind that is given into the job.
+func (b jobModel) toJob(ctx context.Context, j *job.Job, errs *[]error) {
+	given := 0
+	kind := func(is bool, k job.Kind, take func()) {
+		if is {
+			given++
+			j.Kind = k
+			take()
+		}
+	}
+	kind(b.Logical != nil, job.KindLogical, func() {
+		b.Logical.take(j)
+		j.Logical = b.Logical.toJob(ctx, errs)
+	})
+	kind(b.Globals != nil, job.KindGlobals, func() {
+		b.Globals.take(j)
+		j.Globals = &job.Globals{Server: b.Globals.Server.toJob("job.globals.server", errs), DatabaseURLRef: reference("job.globals.database_url_ref", b.Globals.DatabaseURLRef, errs)}
+	})
+	kind(b.Config != nil, job.KindConfig, func() {
+		c := b.Config
+		c.take(j)
+		j.Config = &job.Config{
+			Server: c.Server.toJob("job.config.server", errs), DatabaseURLRef: reference("job.config.database_url_ref", c.DatabaseURLRef, errs),
+			Directory: c.Directory.ValueString(), RDSInstance: c.RDSInstance.ValueString(), RDSCluster: c.RDSCluster.ValueString(), Region: c.Region.ValueString(),
+		}
+	})
+	kind(b.Files != nil, job.KindFiles, func() {
+		b.Files.take(j)
+		j.Files = &job.Files{Paths: texts(ctx, b.Files.Paths, errs), Exclude: texts(ctx, b.Files.Exclude, errs), OneFileSystem: b.Files.OneFileSystem.ValueBool()}
+	})
+	kind(b.Command != nil, job.KindCommand, func() {
+		b.Command.take(j)
+		j.Command = &job.Command{Argv: texts(ctx, b.Command.Argv, errs), TimeLimit: span("job.command.time_limit", b.Command.TimeLimit, errs), FileName: b.Command.FileName.ValueString()}
+	})
+	kind(b.RDSSnapshot != nil, job.KindRDSSnapshot, func() {
+		s := b.RDSSnapshot
+		j.Rotate = s.RotateAfter.ValueBoolPointer()
+		j.RDSSnapshot = &job.RDSSnapshot{Instance: s.Instance.ValueString(), Cluster: s.Cluster.ValueString(), Region: s.Region.ValueString()}
+	})
+	kind(b.Rotate != nil, job.KindRotate, func() {})
+	kind(b.Verify != nil, job.KindVerify, func() {})
+	kind(b.Freshness != nil, job.KindFreshness, func() {
+		if age := span("job.freshness.max_age", b.Freshness.MaxAge, errs); !age.IsZero() {
+			j.Freshness = &job.Freshness{MaxAge: age}
+		}
+	})
+	if given != 1 {
+		*errs = append(*errs, fmt.Errorf("job: give exactly one of logical, globals, config, files, command, rds_snapshot, rotate, verify and freshness, not %d", given))
+	}
+}
+
+func (p pointModel) take(j *job.Job) {
+	j.Verify = job.Verification(p.Verification.ValueString())
+	j.Rotate = p.RotateAfter.ValueBoolPointer()
+}
+
+func (l logicalModel) toJob(ctx context.Context, errs *[]error) *job.Logical {
+	return &job.Logical{
+		Databases:     texts(ctx, l.Databases, errs),
+		IncludeTables: texts(ctx, l.IncludeTables, errs), ExcludeTables: texts(ctx, l.ExcludeTables, errs),
+		IncludeSchemas: texts(ctx, l.IncludeSchemas, errs), ExcludeSchemas: texts(ctx, l.ExcludeSchemas, errs),
+		DatabaseURLRef: reference("job.logical.database_url_ref", l.DatabaseURLRef, errs),
+		Globals:        l.Globals.ValueBoolPointer(),
+		Server:         l.Server.toJob("job.logical.server", errs),
+	}
+}
+
+func (s *serverModel) toJob(at string, errs *[]error) job.Server {
+	if s == nil {
+		return job.Server{}
+	}
+	return job.Server{
+		Host: s.Host.ValueString(), Port: int(s.Port.ValueInt64()), User: s.User.ValueString(),
+		PasswordRef: reference(at+".password_ref", s.PasswordRef, errs),
+		SSLMode:     s.SSLMode.ValueString(), SSLRootCert: s.SSLRootCert.ValueString(), SSLRootCertRef: reference(at+".sslrootcert_ref", s.SSLRootCertRef, errs),
+		SSLCert: s.SSLCert.ValueString(), SSLKey: s.SSLKey.ValueString(),
+		MaintenanceDatabase: s.MaintenanceDatabase.ValueString(),
+	}
+}

@@ -1,0 +1,88 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/kubernetes"
+)
+
+// kubernetesTarget is a Kubernetes cluster, which somebody else applies the
+// manifest to.
+type kubernetesTarget struct{ awsSide }
+
+type kubernetesDeployment struct {
+	in       input
+	rendered kubernetes.Rendered
+	files    *papers
+}
+
+func (t kubernetesTarget) render(ctx context.Context, in input) (deployment, diag.Diagnostics, error) {
+	on, errs := in.on.Kubernetes, []error(nil)
+	spec, err := t.spec(ctx, in)
+	config := kubernetes.Config{
+		Namespace: on.Namespace.ValueString(), ServiceAccount: on.ServiceAccount.ValueString(), RoleARN: on.RoleARN.ValueString(), PodIdentity: on.PodIdentity.ValueBool(),
+		CreateServiceAccount: on.CreateServiceAccount.ValueBool() || on.CreateServiceAccount.IsNull() && on.ServiceAccount.IsNull(),
+		PostgresVersion:      int(on.PostgresVersion.ValueInt64()), Image: on.Image.ValueString(), FetchImage: on.FetchImage.ValueString(),
+		Architecture: on.Architecture.ValueString(), RunAsUser: on.RunAsUser.ValueInt64(),
+		NodeSelector: textMap(ctx, on.NodeSelector, &errs), Environment: textMap(ctx, on.Environment, &errs),
+		SecretEnv: secretKeys(on.SecretEnv), SecretFiles: secretKeys(on.SecretFiles), Volumes: map[string]kubernetes.Volume{},
+		Suspend: !in.enabled(), BackoffLimit: int(on.BackoffLimit.ValueInt64()),
+	}
+	config.Deadline, _ = span("run_on.kubernetes.deadline", on.Deadline, &errs).Exact()
+	if r := on.Resources; r != nil {
+		config.Resources = kubernetes.Resources{
+			CPURequest: r.CPURequest.ValueString(), CPULimit: r.CPULimit.ValueString(), MemoryRequest: r.MemoryRequest.ValueString(), MemoryLimit: r.MemoryLimit.ValueString(),
+		}
+	}
+	for _, t := range on.Tolerations {
+		config.Tolerations = append(config.Tolerations, kubernetes.Toleration{Key: t.Key.ValueString(), Operator: t.Operator.ValueString(), Value: t.Value.ValueString(), Effect: t.Effect.ValueString()})
+	}
+	for at, v := range on.Volumes {
+		config.Volumes[at] = kubernetes.Volume{Claim: v.Claim.ValueString(), Writable: v.Writable.ValueBool()}
+	}
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, invalid(deploy.Kubernetes, err), nil
+	}
+	d := kubernetesDeployment{in: in}
+	if d.rendered, err = kubernetes.Render(kubernetes.Spec{Spec: spec, Config: config}); err == nil {
+		d.files, err = newPapers(in.job, deploy.Kubernetes, in.release, false)
+	}
+	if err != nil {
+		return nil, invalid(deploy.Kubernetes, err), nil
+	}
+	return d, nil, nil
+}
+
+func secretKeys(models map[string]secretKeyModel) map[string]kubernetes.SecretKey {
+	out := map[string]kubernetes.SecretKey{}
+	for name, m := range models {
+		out[name] = kubernetes.SecretKey{Secret: m.Secret.ValueString(), Key: m.Key.ValueString()}
+	}
+	return out
+}
+
+func (d kubernetesDeployment) describe(m *model) {
+	describeJob(m, d.in.job, d.files, d.rendered.Manifest)
+	m.JobURL = types.StringNull() // the manifest carries the job
+	m.ID, m.KubernetesManifest = types.StringValue(elsewhereID(d.in.job)), types.StringValue(d.rendered.Manifest)
+}
+
+func (d kubernetesDeployment) papers() *papers { return d.files }
+
+func (kubernetesDeployment) apply(context.Context, bool) error { return nil }
+
+func (kubernetesTarget) read(context.Context, *model, runOnModel) error { return nil }
+
+func (kubernetesTarget) document(model, runOnModel) string { return "" }
+
+func (kubernetesTarget) remove(context.Context, left) error { return nil }
+
+func (kubernetesTarget) afterwards(before, after *model) diag.Diagnostics {
+	return ownHands(before, after, func(m *model) string { return m.KubernetesManifest.ValueString() },
+		"apply kubernetes_manifest to the cluster", "kubectl delete what kubernetes_manifest had: the CronJob still starts it")
+}

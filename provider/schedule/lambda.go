@@ -1,0 +1,92 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/lambda"
+)
+
+// lambdaTarget is an AWS Lambda function.
+type lambdaTarget struct{ awsSide }
+
+type lambdaDeployment struct {
+	side     awsSide
+	rendered lambda.Rendered
+	files    *papers
+}
+
+func (t lambdaTarget) render(ctx context.Context, in input) (deployment, diag.Diagnostics, error) {
+	on, errs := in.on.Lambda, []error(nil)
+	spec, err := t.spec(ctx, in)
+	facts, later := t.facts(ctx)
+	on.fill(ctx, &facts, &errs)
+	config := lambda.Config{
+		MemoryMiB: int(on.Memory.ValueInt64()), Architecture: on.Architecture.ValueString(),
+		Subnets: texts(ctx, on.Subnets, &errs), SecurityGroups: texts(ctx, on.SecurityGroups, &errs), RoleARN: on.RoleARN.ValueString(),
+		Environment: textMap(ctx, on.Environment, &errs), Config: on.config("run_on.lambda", in.enabled(), &errs),
+	}
+	config.Timeout, _ = span("run_on.lambda.timeout", on.Timeout, &errs).Exact()
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, invalid(deploy.Lambda, err), nil
+	}
+	d := lambdaDeployment{side: t.awsSide}
+	if d.rendered, err = lambda.Render(lambda.Spec{Spec: spec, Config: config, Facts: facts}); err == nil {
+		d.files, err = newPapers(d.rendered.Job, deploy.Lambda, in.release, true)
+	}
+	if err != nil {
+		return nil, invalid(deploy.Lambda, err), nil
+	}
+	return d, nil, later
+}
+
+func (d lambdaDeployment) describe(m *model) {
+	document := d.rendered.Document()
+	describeJob(m, d.rendered.Job, d.files, document)
+	m.Deployment = types.StringValue(document)
+	lambdaDeployed(d.rendered.Planned()).describe(m)
+}
+
+func lambdaDeployed(d lambda.Deployed) deployed {
+	return deployed{schedule: d.ScheduleARN, role: d.RoleARN, logGroup: d.LogGroup, queue: d.DeadLetterQueueARN}
+}
+
+func (d lambdaDeployment) papers() *papers { return d.files }
+
+func (d lambdaDeployment) apply(ctx context.Context, _ bool) error {
+	cfg, err := d.side.at(d.rendered.Document())
+	if err != nil {
+		return err
+	}
+	_, err = lambda.New(cfg, lambda.Options{}).Apply(ctx, d.rendered)
+	return err
+}
+
+func (t lambdaTarget) read(ctx context.Context, m *model, _ runOnModel) error {
+	cfg, err := t.at(m.Deployment.ValueString())
+	if err != nil {
+		return err
+	}
+	now, _, err := lambda.New(cfg, lambda.Options{}).Read(ctx, m.Deployment.ValueString())
+	if err != nil {
+		return err
+	}
+	m.Deployment = types.StringValue(now)
+	return nil
+}
+
+func (lambdaTarget) document(m model, _ runOnModel) string { return m.Deployment.ValueString() }
+
+func (t lambdaTarget) remove(ctx context.Context, l left) error {
+	cfg, err := t.at(l.Document)
+	if err != nil {
+		return err
+	}
+	return lambda.New(cfg, lambda.Options{}).Remove(ctx, l.Document)
+}
+
+func (lambdaTarget) afterwards(_, _ *model) diag.Diagnostics { return nil }

@@ -1,0 +1,104 @@
+package schedule
+
+import "github.com/hashicorp/terraform-plugin-framework/types"
+
+// The models of the blocks are used once everything in them is known. Nil is a
+// block that was not given.
+type jobModel struct {
+	Logical      *logicalModel     `tfsdk:"logical"`
+	Globals      *globalsModel     `tfsdk:"globals"`
+	Config       *configModel      `tfsdk:"config"`
+	Files        *filesModel       `tfsdk:"files"`
+	Command      *commandModel     `tfsdk:"command"`
+	RDSSnapshot  *rdsSnapshotModel `tfsdk:"rds_snapshot"`
+	Rotate       *emptyModel       `tfsdk:"rotate"`
+	Verify       *emptyModel       `tfsdk:"verify"`
+	Freshness    *freshnessModel   `tfsdk:"freshness"`
+	MaxDuration  types.String      `tfsdk:"max_duration"`
+	StallTimeout types.String      `tfsdk:"stall_timeout"`
+	UploadRate   types.Int64       `tfsdk:"upload_rate"`
+}
+
+type emptyModel struct{}
+
+// pointModel is what every kind has that makes recovery points of a stream.
+type pointModel struct {
+	RotateAfter  types.Bool   `tfsdk:"rotate_after"`
+	Verification types.String `tfsdk:"verification"`
+}
+
+// reachModel says which server of PostgreSQL is meant.
+type reachModel struct {
+	DatabaseURLRef types.String `tfsdk:"database_url_ref"`
+	Server         *serverModel `tfsdk:"server"`
+}
+
+type logicalModel struct {
+	pointModel
+	reachModel
+	Databases      types.List `tfsdk:"databases"`
+	IncludeTables  types.List `tfsdk:"include_tables"`
+	ExcludeTables  types.List `tfsdk:"exclude_tables"`
+	IncludeSchemas types.List `tfsdk:"include_schemas"`
+	ExcludeSchemas types.List `tfsdk:"exclude_schemas"`
+	Globals        types.Bool `tfsdk:"globals"`
+}
+
+type globalsModel struct {
+	pointModel
+	reachModel
+}
+
+type configModel struct {
+	pointModel
+	reachModel
+	Directory   types.String `tfsdk:"directory"`
+	RDSInstance types.String `tfsdk:"rds_instance"`
+	RDSCluster  types.String `tfsdk:"rds_cluster"`
+	Region      types.String `tfsdk:"region"`
+}
+
+type filesModel struct {
+	pointModel
+	Paths         types.List `tfsdk:"paths"`
+	Exclude       types.List `tfsdk:"exclude"`
+	OneFileSystem types.Bool `tfsdk:"one_file_system"`
+}
+
+type commandModel struct {
+	pointModel
+	Argv      types.List   `tfsdk:"argv"`
+	TimeLimit types.String `tfsdk:"time_limit"`
+	FileName  types.String `tfsdk:"file_name"`
+}
+
+type rdsSnapshotModel struct {
+	Instance    types.String `tfsdk:"instance"`
+	Cluster     types.String `tfsdk:"cluster"`
+	Region      types.String `tfsdk:"region"`
+	RotateAfter types.Bool   `tfsdk:"rotate_after"`
+}
+
+type freshnessModel struct {
+	MaxAge types.String `tfsdk:"max_age"`
+}
+
+type serverModel struct {
+	Host                types.String `tfsdk:"host"`
+	Port                types.Int64  `tfsdk:"port"`
+	User                types.String `tfsdk:"user"`
+	PasswordRef         types.String `tfsdk:"password_ref"`
+	SSLMode             types.String `tfsdk:"sslmode"`
+	SSLRootCert         types.String `tfsdk:"sslrootcert"`
+	SSLRootCertRef      types.String `tfsdk:"sslrootcert_ref"`
+	SSLCert             types.String `tfsdk:"sslcert"`
+	SSLKey              types.String `tfsdk:"sslkey"`
+	MaintenanceDatabase types.String `tfsdk:"maintenance_database"`
+}
+
+type notificationModel struct {
+	Channel   types.String `tfsdk:"channel"`
+	URLRef    types.String `tfsdk:"url_ref"`
+	SecretRef types.String `tfsdk:"secret_ref"`
+	On        types.List   `tfsdk:"on"`
+}

@@ -1,0 +1,134 @@
+package schedule
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/host"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
+)
+
+// Update makes the new deployment before it removes the old one: at no moment is
+// the job without one. What cannot be removed is remembered, and tried again by
+// the next apply.
+func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	var m, state model
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	old, diags := state.current(ctx, r)
+	resp.Diagnostics.Append(diags...)
+	d, diags := r.renderNow(ctx, "updating", m)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	d.show(&m)
+	moved := d.movedFrom(old, m)
+	if err := r.bring(ctx, d, &m, moved); err != nil {
+		resp.Diagnostics.Append(m.failed("updating", err)...)
+		if moved {
+			resp.Diagnostics.Append(r.undo(ctx, d, m)...)
+		}
+		return
+	}
+	ends := state.leftBehind(ctx, &resp.Diagnostics)
+	if moved {
+		ends = append(ends, old)
+	} else if err := tidyHost(old, d); err != nil {
+		resp.Diagnostics.Append(m.failed("updating", err)...)
+		return
+	}
+	m.LeftBehind, diags = r.end(ctx, m, d.name, ends)
+	resp.Diagnostics.Append(diags...)
+	if moved || !byHand(d.name) {
+		if err := r.discard(ctx, state, old.RunOn, d.papers()); err != nil {
+			resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_schedule (%s): the job file before was left in the repository", m.Name.ValueString()), valid.Sentence(err))
+		}
+	}
+	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
+	resp.Diagnostics.Append(r.tell(old.RunOn, d, &state, &m)...)
+}
+
+// movedFrom reports whether a deployment stands beside the old one. Other folders
+// of this host are no other place: the files have their turn one by one.
+func (d rendering) movedFrom(old left, m model) bool {
+	return old.RunOn != d.name || old.ID != m.ID.ValueString() && d.name != deploy.Host
+}
+
+// bring makes the new deployment. One in another place is looked at before anybody
+// relies on it.
+func (r *Resource) bring(ctx context.Context, d *rendering, m *model, moved bool) error {
+	if err := r.put(ctx, d.papers()); err != nil {
+		return err
+	}
+	if err := d.apply(ctx, moved); err != nil || !moved {
+		return err
+	}
+	_, on, _ := m.blocks(ctx) // read once already
+	seen := *m
+	if err := d.read(ctx, &seen, on); err != nil {
+		return fmt.Errorf("the new deployment cannot be read back, and the one before stays: %w", err)
+	}
+	return nil
+}
+
+// tidyHost removes files of the same job that have no place any more.
+func tidyHost(old left, d *rendering) error {
+	if d.name != deploy.Host || old.Document == "" {
+		return nil
+	}
+	var stale []string
+	now := d.deployment.(hostDeployment).all() //nolint:forcetypeassert // of the target host
+	was, err := hostPaths(old)
+	for _, p := range was {
+		if !slices.Contains(now, p) {
+			stale = append(stale, p)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return host.Remove(stale...)
+}
+
+// end removes deployments that are not the one on the target now; what is left of
+// them is to be remembered.
+func (r *Resource) end(ctx context.Context, m model, now string, ends []left) (types.List, diag.Diagnostics) {
+	var diags diag.Diagnostics
+	remain := []left{}
+	for _, l := range ends {
+		if l.ID == m.ID.ValueString() && l.RunOn == now {
+			continue // the job has come back to it
+		}
+		if err := r.remove(ctx, l); err != nil {
+			remain = append(remain, l)
+			diags.AddWarning(fmt.Sprintf("pgbackup_schedule (%s): the deployment on %s could not be removed, and may still run", m.Name.ValueString(), l.RunOn),
+				fmt.Sprintf("%s is still there, beside the new one. The next apply tries again. %s", strings.TrimSpace(l.ID), valid.Sentence(err)))
+		}
+	}
+	list, more := types.ListValueFrom(ctx, leftType, remain)
+	diags.Append(more...)
+	return list, diags
+}
+
+// tell says what people have to do, at the old place and the new one.
+func (r *Resource) tell(old string, d *rendering, before, after *model) (diags diag.Diagnostics) {
+	if old == d.name {
+		return d.afterwards(before, after)
+	}
+	if t, err := r.target(old); err == nil {
+		diags.Append(t.afterwards(before, nil)...)
+	}
+	diags.Append(d.afterwards(nil, after)...)
+	return diags
+}
