@@ -20,14 +20,14 @@ var floors = []struct {
 	packages []string
 }{
 	{"decisions", true, []string{"internal/duration", "internal/bytesize", "internal/nearest", "internal/strictjson", "internal/exitcode", "internal/timezone", "internal/identifier", "internal/secretref", "internal/retention", "internal/policy", "internal/schedule", "internal/job", "internal/storageclass", "internal/cost", "internal/impact", "internal/lifecycle", "internal/simulate", "internal/statefile", "internal/parallel", "internal/iampolicy", "internal/metric", "internal/alarm"}},
-	{"adapters", true, []string{"internal/objstore", "internal/seal", "internal/repo", "internal/postgres", "internal/secret", "internal/location", "internal/logical", "internal/awsapi", "internal/runnerdist"}},
+	{"adapters", true, []string{"internal/objstore", "internal/seal", "internal/repo", "internal/postgres", "internal/secret", "internal/location", "internal/logical", "internal/contents", "internal/awsapi", "internal/runnerdist"}},
 	{"engines", false, []string{"internal/backup", "internal/verify", "internal/restore", "internal/rotate", "internal/drill", "internal/wal", "internal/rds"}},
 	{"carrying and being seen", false, []string{"internal/deploy", "internal/observe"}},
 	{"faces", false, []string{"provider", "runner", "."}},
 }
 
 // programs are tools of the house itself; nothing imports them.
-var programs = []string{"internal/testenv", "internal/quickstart", "internal/history", "internal/bench", "internal/docsgen", "internal/runnerdist/pack"}
+var programs = []string{"internal/testenv", "internal/quickstart", "internal/demoaws", "internal/history", "internal/bench", "internal/docsgen", "internal/runnerdist/pack"}
 
 func floorOf(pkg string) (floor int, room string) {
 	for i, f := range floors {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
@@ -23,11 +24,11 @@ func (r *run) dump(ctx context.Context) (d *dumped, err error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	var dump *postgres.Process
-	if err := r.timed("locking", func() (err error) { dump, err = r.startDump(ctx, fail); return err }); err != nil {
+	if err := r.point.Timed("locking", func() (err error) { dump, err = r.startDump(ctx, fail); return err }); err != nil {
 		return nil, err
 	}
 	defer r.snapshot.Release() //nolint:errcheck // when it matters it was released before, see tocArrived
-	err = r.timed("dumping", func() (err error) { d, err = r.fanOut(ctx, fail, dump); return err })
+	err = r.point.Timed("dumping", func() (err error) { d, err = r.fanOut(ctx, fail, dump); return err })
 	return d, err
 }
 
@@ -36,7 +37,7 @@ func (r *run) dump(ctx context.Context) (d *dumped, err error) {
 func (r *run) startDump(ctx context.Context, fail context.CancelCauseFunc) (*postgres.Process, error) {
 	limit := r.LockTimeout + r.StallTimeout
 	hung := time.AfterFunc(limit, func() {
-		fail(fmt.Errorf("%w: pg_dump did not begin to write for %s: the server or the network hangs", ErrStalled, limit))
+		fail(fmt.Errorf("%w: pg_dump did not begin to write for %s: the server or the network hangs", point.ErrStalled, limit))
 	})
 	defer hung.Stop()
 	snapshot, dump, err := postgres.StartDump(ctx, r.tools, r.Target, r.Selection,
@@ -45,10 +46,11 @@ func (r *run) startDump(ctx context.Context, fail context.CancelCauseFunc) (*pos
 	if err != nil {
 		return nil, err
 	}
-	r.snapshot, r.snapshotAt = snapshot, r.Clock()
+	r.snapshot = snapshot
+	r.point.ServerAsked(r.Clock())
 	r.Progress.Expected.Store(snapshot.Server.DatabaseBytes)
 	for _, s := range snapshot.Skipped {
-		r.skip("data of table "+s.Table.String(), s.Reason)
+		r.point.Skip("data of table "+s.Table.String(), s.Reason)
 	}
 	return dump, nil
 }
@@ -71,7 +73,7 @@ func (r *run) fanOut(ctx context.Context, fail context.CancelCauseFunc, dump *po
 		TOC: r.tocArrived,
 		Begin: func(d *pgarchive.Data) error {
 			name := d.Entry.Namespace + "." + d.Entry.Tag
-			r.Progress.Table.Store(&name)
+			r.Progress.Item.Store(&name)
 			return nil
 		},
 	})
@@ -81,7 +83,7 @@ func (r *run) fanOut(ctx context.Context, fail context.CancelCauseFunc, dump *po
 	if err != nil {
 		return nil, err
 	}
-	r.Progress.Table.Store(nil)
+	r.Progress.Item.Store(nil)
 	return &dumped{data: f.archive.Data(), index: logical.MakeIndex(f.archive, chunks)}, nil
 }
 

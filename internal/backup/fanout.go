@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync/atomic"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
@@ -30,7 +31,7 @@ type fanout struct {
 	check    *postgres.Process
 	archive  *pgarchive.Reader
 	stream   *repo.StreamWriter
-	progress *Progress
+	progress *point.Progress
 	feed     chan piece
 	fed      atomic.Int64 // bytes pg_restore took: a sign of life
 }

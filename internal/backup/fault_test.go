@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/testenv"
 )
 
 // whenRead calls do once so many bytes have come from pg_dump.
-func whenRead(p *backup.Progress, bytes int64, do func()) (stop func()) {
+func whenRead(p *point.Progress, bytes int64, do func()) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		for p.Plain.Load() < bytes {
@@ -52,7 +53,7 @@ func TestWhoeverKillsAChildOfTheBackupFailsItAndNothingIsListed(t *testing.T) {
 		for _, at := range []int64{1, 12 << 20, 34 << 20} {
 			t.Run(fmt.Sprintf("%s after %d bytes", child, at), func(t *testing.T) {
 				o := options(r, target(t, pg.URL("app")))
-				o.Progress = &backup.Progress{}
+				o.Progress = &point.Progress{}
 				stop := whenRead(o.Progress, at, func() {
 					for _, pid := range children(child) {
 						_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -79,7 +80,7 @@ func TestAServerStoppedInTheMiddleFailsTheBackupAndNothingIsListed(t *testing.T)
 	database(t, pg, "app", 40)
 	r := inDir(t, t.TempDir())
 	o := options(r, target(t, pg.URL("app")))
-	o.Progress = &backup.Progress{}
+	o.Progress = &point.Progress{}
 	stop := whenRead(o.Progress, 10<<20, func() { _ = pg.Halt(syscall.SIGQUIT) })
 	defer stop()
 	_, err := backup.Run(context.Background(), o)
@@ -129,7 +130,7 @@ func TestADroppedTableWaitsForTheBackup(t *testing.T) {
 	database(t, pg, "app", 30)
 	r, _, _ := slowS3(t, 8000)
 	o := options(r, target(t, pg.URL("app")))
-	o.Progress = &backup.Progress{}
+	o.Progress = &point.Progress{}
 	dropped := make(chan time.Time, 1)
 	conn := pg.Connect(t, "app")
 	stop := whenRead(o.Progress, 10<<20, func() {
@@ -212,14 +213,14 @@ func TestAStoreThatStallsEndsTheBackupWithinTheStallTimeout(t *testing.T) {
 	database(t, pg, "app", 60)
 	r, proxy, server := slowS3(t, 0)
 	o := options(r, target(t, pg.URL("app")))
-	o.StallTimeout, o.Progress = 2*time.Second, &backup.Progress{}
+	o.StallTimeout, o.Progress = 2*time.Second, &point.Progress{}
 	o.Self.Started = "0" // the next one shall see that this one is gone
 	stop := whenRead(o.Progress, 20<<20, proxy.StallRequests)
 	begun := time.Now()
 	_, err := backup.Run(context.Background(), o)
 	stop()
 	took := time.Since(begun)
-	if !errors.Is(err, backup.ErrStalled) {
+	if !errors.Is(err, point.ErrStalled) {
 		t.Errorf("%v", err)
 	}
 	wantError(t, err, "no progress for 2s", "stall_timeout")
@@ -246,12 +247,12 @@ func TestAServerThatHangsEndsTheBackupWithinTheStallTimeout(t *testing.T) {
 	url := strings.Replace(pg.URL("app"), pg.Addr(), proxy.Addr(), 1)
 	r := inDir(t, t.TempDir())
 	o := options(r, target(t, url))
-	o.StallTimeout, o.Progress = 2*time.Second, &backup.Progress{}
+	o.StallTimeout, o.Progress = 2*time.Second, &point.Progress{}
 	stop := whenRead(o.Progress, 20<<20, proxy.StallAnswers)
 	defer stop()
 	begun := time.Now()
 	_, err := backup.Run(context.Background(), o)
-	if !errors.Is(err, backup.ErrStalled) {
+	if !errors.Is(err, point.ErrStalled) {
 		t.Errorf("%v", err)
 	}
 	if took := time.Since(begun); took > 15*time.Second {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/dir"
@@ -70,7 +71,7 @@ func takeOne(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	result, err := backup.Run(ctx, backup.Options{Repo: r, Target: to, Source: "app", Globals: true, Self: repo.Self(), LockTimeout: 2 * time.Second})
+	result, err := backup.Run(ctx, backup.Options{Options: point.Options{Repo: r, Source: "app", Self: repo.Self()}, Target: to, Globals: true, LockTimeout: 2 * time.Second})
 	if err == nil && result.Swept.Left != nil {
 		err = result.Swept.Left
 	}

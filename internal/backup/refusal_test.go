@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/dir"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
@@ -141,7 +142,7 @@ func TestABackupThatTakesTooLongSaysWhatToSet(t *testing.T) {
 	o.MaxDuration = 2 * time.Second
 	begun := time.Now()
 	_, err := backup.Run(context.Background(), o)
-	if !errors.Is(err, backup.ErrTooLong) || time.Since(begun) > 20*time.Second {
+	if !errors.Is(err, point.ErrTooLong) || time.Since(begun) > 20*time.Second {
 		t.Errorf("after %s: %v", time.Since(begun), err)
 	}
 	wantError(t, err, "2s", "max_duration")

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/dir"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/s3"
@@ -72,7 +73,7 @@ func target(t testing.TB, url string) postgres.Target {
 }
 
 func options(r place, to postgres.Target) backup.Options {
-	return backup.Options{Repo: r.Repository, Target: to, Source: "app", Self: repo.Self(), Globals: true}
+	return backup.Options{Options: point.Options{Repo: r.Repository, Source: "app", Self: repo.Self()}, Target: to, Globals: true}
 }
 
 // database makes one with a table of about megabytes of incompressible data.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
 )
 
 // watch fails the backup when the snapshot is lost while it is needed, or when
@@ -33,7 +35,7 @@ func (r *run) watch(ctx context.Context, fail context.CancelCauseFunc, f *fanout
 			}
 			if idle := time.Since(moved); idle >= r.StallTimeout {
 				fail(fmt.Errorf("%w for %s after %d bytes from pg_dump (%d stored): the server, the network or the store hangs; stall_timeout sets how long to wait",
-					ErrStalled, idle.Round(time.Second), r.Progress.Plain.Load(), f.stream.Stored.Load()))
+					point.ErrStalled, idle.Round(time.Second), r.Progress.Plain.Load(), f.stream.Stored.Load()))
 				return
 			}
 		}

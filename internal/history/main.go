@@ -21,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
@@ -43,7 +44,7 @@ func main() {
 }
 
 func run(ctx context.Context, at, policy, source string, nights int) (err error) {
-	opts := backup.Options{Source: source, Policy: policy, Self: repo.Self(), RunnerVersion: "history"}
+	opts := backup.Options{Options: point.Options{Source: source, Policy: policy, Self: repo.Self(), RunnerVersion: "history"}}
 	if opts.Repo, err = open(ctx, at); err != nil {
 		return err
 	}

@@ -24,6 +24,9 @@ const (
 	StreamGlobals = "globals" // pg_dumpall --globals-only, SQL
 )
 
+// GlobalsEnd is in the last line that pg_dumpall writes.
+const GlobalsEnd = "PostgreSQL database cluster dump complete"
+
 const (
 	// maxRecord bounds one line of the tables stream in bytes.
 	maxRecord = 1 << 20

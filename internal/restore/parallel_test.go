@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/dir"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
@@ -28,7 +29,7 @@ func taken(t *testing.T, pg *testenv.PostgresServer) Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := backup.Run(context.Background(), backup.Options{Repo: r, Target: from, Source: "app", Self: repo.Self(), Globals: true})
+	result, err := backup.Run(context.Background(), backup.Options{Options: point.Options{Repo: r, Source: "app", Self: repo.Self()}, Target: from, Globals: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/dir"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
@@ -38,9 +39,9 @@ func target(t *testing.T, pg *testenv.PostgresServer, db string) postgres.Target
 }
 
 // back takes a backup of database app.
-func back(t *testing.T, pg *testenv.PostgresServer, r *repo.Repository, change ...func(*backup.Options)) backup.Result {
+func back(t *testing.T, pg *testenv.PostgresServer, r *repo.Repository, change ...func(*backup.Options)) point.Result {
 	t.Helper()
-	o := backup.Options{Repo: r, Target: target(t, pg, "app"), Source: "app", Globals: true, Self: repo.Self(), Verify: "stored"}
+	o := backup.Options{Options: point.Options{Repo: r, Source: "app", Self: repo.Self(), Verify: "stored"}, Target: target(t, pg, "app"), Globals: true}
 	for _, c := range change {
 		c(&o)
 	}

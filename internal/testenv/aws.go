@@ -50,9 +50,9 @@ func AWS(t testing.TB) *AWSServer {
 	return nil
 }
 
-// moto runs the server with one mistake of it put right: it answers the CPU of a
+// MotoProgram, of Python, runs the server with one mistake of it put right: it answers the CPU of a
 // running container as a number, where ECS has a text and every SDK expects one.
-const moto = `
+const MotoProgram = `
 import sys
 from moto.ecs.models import Container
 
@@ -76,7 +76,7 @@ func (s *AWSServer) start(t testing.TB, python string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(python, "-c", moto, "-H", host, "-p", port)
+	cmd := exec.Command(python, "-c", MotoProgram, "-H", host, "-p", port)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), s.Env()...)
 	s.Endpoint = "http://" + addr

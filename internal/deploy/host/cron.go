@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/shell"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/schedule"
 )
 
@@ -24,13 +26,9 @@ func (s Spec) cron(when schedule.Schedule) (string, error) {
 	if user == "" {
 		user = "root"
 	}
-	var shell []string
-	for _, w := range s.command() {
-		shell = append(shell, shellQuote(w))
-	}
-	command := strings.Join(shell, " ")
+	command := shell.Join(s.command()...)
 	if s.EnvironmentFile != "" {
-		file := shellQuote(s.EnvironmentFile)
+		file := shell.Quote(s.EnvironmentFile)
 		command = fmt.Sprintf("if [ -r %s ]; then set -a; . %s; set +a; fi; exec %s", file, file, command)
 	}
 	// cron makes a line end of every '%' that has no backslash before it.
@@ -38,18 +36,12 @@ func (s Spec) cron(when schedule.Schedule) (string, error) {
 	if len(line) > maxCronLine {
 		return "", fmt.Errorf("the line for cron would have %d characters, cron reads at most %d: use shorter paths, or a systemd timer", len(line), maxCronLine)
 	}
-	return s.header() + "SHELL=/bin/sh\n" + line + "\n", nil
-}
-
-// shellQuote makes one word of /bin/sh of a text.
-func shellQuote(text string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-=:@+,", r)
+	settings := "SHELL=/bin/sh\n"
+	if s.Job.Kind == job.KindCommand {
+		// cron's own path has neither /usr/local/bin nor the programs of snap.
+		settings += "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin\n"
 	}
-	if text != "" && strings.IndexFunc(text, func(r rune) bool { return !plain(r) }) < 0 {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+	return s.header() + settings + line + "\n", nil
 }
 
 // LocalZone is the time zone this host's cron runs in, by its IANA name. Where

@@ -1,5 +1,6 @@
 // Package host carries a job to the machine it runs on: a job file, and either a
-// systemd service with its timer or a line for cron.
+// systemd service with its timer or a line for cron. For machines that do not
+// exist yet there is the user data with which cloud-init does the same.
 //
 // Render is pure and makes the texts; Write and Remove are the thin part that
 // touches the disk. What must not live here: what a job means (package job), how
@@ -14,6 +15,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/shell"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/schedule"
 )
@@ -38,6 +40,15 @@ type Spec struct {
 	ByRunner bool
 	// Zone is the time zone of the host's cron; nil is UTC.
 	Zone *time.Location
+	// Fetch says where a machine that is being made gets runner and job from; nil
+	// when something else brings them.
+	Fetch *Fetch
+}
+
+// Fetch is what a machine that is being made needs to know of a repository in S3.
+type Fetch struct {
+	Programs map[string]shell.Program // by name of the architecture, x86_64 or arm64
+	JobURL   string                   // as --job takes it, see deploy.JobURL
 }
 
 // Rendered is the texts for a host.
@@ -51,6 +62,9 @@ type Rendered struct {
 	// CronError says why cron can not run the job, such as a time zone that is
 	// not the host's. A systemd timer always can.
 	CronError error
+	// CloudInit is user data that installs runner and job on a machine when it is
+	// made; "" without Fetch.
+	CloudInit string
 }
 
 // UnitName of a job, without an ending.
@@ -71,6 +85,9 @@ func Render(spec Spec) (Rendered, error) {
 	}
 	r := Rendered{Name: UnitName(spec.Job.Name), Job: string(document), Service: spec.service(), Timer: spec.timer(when)}
 	r.Cron, r.CronError = spec.cron(when)
+	if spec.Fetch != nil {
+		r.CloudInit = spec.cloudInit()
+	}
 	return r, nil
 }
 
@@ -94,6 +111,7 @@ func (s Spec) validate() error {
 	}) {
 		errs = append(errs, fmt.Errorf("user %q: give the name of a user of the host", s.User))
 	}
+	errs = append(errs, s.checkFetch())
 	if s.RandomizedDelay < 0 {
 		errs = append(errs, fmt.Errorf("randomized delay %s: must not be negative", s.RandomizedDelay))
 	}
@@ -133,20 +151,16 @@ func checkPath(what, p string) error {
 
 // command is the command line of the job, one word each.
 func (s Spec) command() []string {
-	words := []string{s.Runner, "backup"}
-	switch s.Job.Kind {
-	case job.KindRotate:
-		words[1] = "rotate"
-	case job.KindVerify:
-		words = []string{s.Runner, "verify", "--all"}
-	}
-	return append(words, "--job", s.JobPath)
+	return append(append([]string{s.Runner}, s.Job.Kind.Words()...), "--job", s.JobPath)
+}
+
+// whats says what a run of each kind is, in the description of a unit.
+var whats = map[job.Kind]string{
+	job.KindLogical: "backup", job.KindGlobals: "backup of roles", job.KindConfig: "backup of the configuration",
+	job.KindFiles: "backup of files", job.KindCommand: "backup of a command's output", job.KindRDSSnapshot: "snapshot",
+	job.KindRotate: "rotation", job.KindVerify: "verification", job.KindFreshness: "check for fresh backups",
 }
 
 func (s Spec) describe() string {
-	what := map[job.Kind]string{job.KindRotate: "rotation", job.KindVerify: "verification"}[s.Job.Kind]
-	if what == "" {
-		what = "backup"
-	}
-	return fmt.Sprintf("PostgreSQL %s %s (pgbackup)", what, s.Job.Name)
+	return fmt.Sprintf("PostgreSQL %s %s (pgbackup)", whats[s.Job.Kind], s.Job.Name)
 }

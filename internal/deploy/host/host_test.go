@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/shell"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/schedule"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
@@ -52,9 +53,28 @@ func cases() map[string]Spec {
 	rotate.Job.Kind, rotate.Job.Logical = job.KindRotate, nil
 	verify := nightly()
 	verify.Job.Kind, verify.Job.Logical = job.KindVerify, nil
+	freshness := nightly()
+	freshness.Job.Kind, freshness.Job.Logical = job.KindFreshness, nil
+	files := nightly()
+	files.Job.Kind, files.Job.Logical = job.KindFiles, nil
+	files.Job.Files = &job.Files{Paths: []string{"/etc/app", "/var/tmp/uploads"}}
+	config := nightly()
+	config.Job.Kind, config.Job.Logical = job.KindConfig, nil
+	config.Job.Config = &job.Config{Directory: "/etc/postgresql/17/main"}
+	command := nightly()
+	command.Job.Kind, command.Job.Logical = job.KindCommand, nil
+	command.Job.Command = &job.Command{Argv: []string{"kubectl", "get", "configmap,secret", "-o", "yaml"}}
+	made := nightly()
+	made.Job.Repository = "s3://acme-pg-backups/prod?region=us-east-1"
+	made.User, made.EnvironmentFile, made.RandomizedDelay = "postgres", "/etc/pgbackup/secrets.env", 5*time.Minute
+	made.Fetch = &Fetch{JobURL: "s3://acme-pg-backups/prod/jobs/nightly/" + strings.Repeat("ab", 32) + ".json?region=us-east-1", Programs: map[string]shell.Program{
+		"x86_64": {URL: "s3://acme-pg-backups/prod/runner/" + strings.Repeat("9c41d2e8", 8) + "/linux_amd64/pgbackup-runner", SHA256: strings.Repeat("9c41d2e8", 8), Region: "us-east-1"},
+		"arm64":  {URL: "s3://acme-pg-backups/prod/runner/" + strings.Repeat("0a1b2c3d", 8) + "/linux_arm64/pgbackup-runner", SHA256: strings.Repeat("0a1b2c3d", 8), Region: "us-east-1"},
+	}}
 	elsewhere := nightly()
 	elsewhere.Job.Schedule.Timezone = "Asia/Tokyo"
-	return map[string]Spec{"plain": nightly(), "full": full, "odd names": odd, "socket": socket, "bucket": bucket, "rotate": rotate, "verify": verify, "zone of elsewhere": elsewhere}
+	return map[string]Spec{"plain": nightly(), "full": full, "odd names": odd, "socket": socket, "bucket": bucket, "rotate": rotate, "verify": verify, "zone of elsewhere": elsewhere,
+		"freshness": freshness, "files": files, "config": config, "command": command, "cloud init": made}
 }
 
 func (r Rendered) golden() string {
@@ -62,7 +82,11 @@ func (r Rendered) golden() string {
 	if r.CronError != nil {
 		cron = "error: " + r.CronError.Error() + "\n"
 	}
-	return "==> job\n" + r.Job + "==> service\n" + r.Service + "==> timer\n" + r.Timer + "==> cron\n" + cron
+	text := "==> job\n" + r.Job + "==> service\n" + r.Service + "==> timer\n" + r.Timer + "==> cron\n" + cron
+	if r.CloudInit != "" {
+		text += "==> cloud-init\n" + r.CloudInit
+	}
+	return text
 }
 
 func TestRenderedTextsAreTheGoldenOnes(t *testing.T) {

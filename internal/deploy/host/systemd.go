@@ -3,11 +3,17 @@ package host
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/schedule"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
 )
+
+// runnerHash is the variable of deploy.RunnerHash; this package is a part of the
+// runner itself and must not know the packages that carry it.
+const runnerHash = "PGBACKUP_RUNNER_SHA256"
 
 // header tells who comes upon the file what becomes of changes in it.
 func (s Spec) header() string {
@@ -34,6 +40,15 @@ func (s Spec) service() string {
 	line("Type=oneshot")
 	if s.RunnerSHA256 != "" {
 		line("# SHA-256 of the runner: %s", s.RunnerSHA256)
+		if !s.ByRunner {
+			// The runner refuses to be another. Who installed it by hand may replace it
+			// by hand.
+			line("Environment=%s=%s", runnerHash, s.RunnerSHA256)
+		}
+	}
+	if s.Job.Kind == job.KindCommand && (s.User == "" || s.User == "root") {
+		line("# systemd gives root no home, and programs such as kubectl look for their settings there.")
+		line("Environment=HOME=/root")
 	}
 	line("ExecStart=%s", commandLine(s.command()))
 	if s.User != "" {
@@ -86,11 +101,7 @@ func (s Spec) timer(when schedule.Schedule) string {
 
 // usesTmp reports whether the job needs the /tmp that others see.
 func (s Spec) usesTmp() bool {
-	paths := append(s.allWritePaths(), s.JobPath, s.Runner, s.EnvironmentFile, s.Job.KeyRef.Value)
-	if l := s.Job.Logical; l != nil {
-		paths = append(paths, l.Server.Host, l.Server.PasswordRef.Value, l.Server.SSLRootCert, l.Server.SSLCert, l.Server.SSLKey, l.DatabaseURLRef.Value)
-	}
-	for _, p := range paths {
+	for _, p := range s.paths() {
 		for _, tmp := range []string{"/tmp", "/var/tmp"} {
 			if clean := path.Clean(p); clean == tmp || strings.HasPrefix(clean, tmp+"/") {
 				return true
@@ -99,7 +110,30 @@ func (s Spec) usesTmp() bool {
 	}
 	// A server that is not named is reached through libpq's default socket,
 	// which is in /tmp where PostgreSQL was built from source.
-	return s.Job.Kind == job.KindLogical && s.Job.Logical != nil && s.Job.Logical.Server.Host == "" && s.Job.Logical.DatabaseURLRef.IsZero()
+	return slices.Contains(s.Job.ServerHosts(), "")
+}
+
+// paths of this machine that the job uses.
+func (s Spec) paths() []string {
+	paths := append(s.allWritePaths(), s.JobPath, s.Runner, s.EnvironmentFile)
+	paths = append(paths, s.Job.ServerHosts()...)
+	for _, f := range s.Job.ServerFiles() {
+		paths = append(paths, f.Path)
+	}
+	for _, r := range s.Job.References() {
+		if r.Ref.Scheme == secretref.File {
+			paths = append(paths, r.Ref.Value)
+		}
+	}
+	switch j := s.Job; {
+	case j.Files != nil:
+		paths = append(paths, j.Files.Paths...)
+	case j.Config != nil && j.Config.Directory != "":
+		paths = append(paths, j.Config.Directory)
+	case j.Command != nil:
+		paths = append(paths, j.Command.Argv...)
+	}
+	return paths
 }
 
 // commandLine quotes for ExecStart=: each word in double quotes where needed,
