@@ -36,7 +36,8 @@ provider "pgbackup" {
 
 resource "pgbackup_repository" "main" {
   s3 = {
-    bucket = %q
+    create_bucket = false
+    bucket        = %q
   }
 }
 
@@ -85,6 +86,6 @@ func TestAccProvider_refusedCredentialsAreToldWithoutThem(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-	config := fmt.Sprintf("provider \"pgbackup\" {\n endpoints = {\n s3 = %q\n }\n}\nresource \"pgbackup_repository\" \"main\" {\n s3 = {\n bucket = %q\n }\n}\n", s3.Endpoint, s3.Bucket)
+	config := fmt.Sprintf("provider \"pgbackup\" {\n endpoints = {\n s3 = %q\n }\n}\nresource \"pgbackup_repository\" \"main\" {\n s3 = {\n create_bucket = false\n bucket = %q\n }\n}\n", s3.Endpoint, s3.Bucket)
 	providertest.Run(t, resource.TestStep{Config: config, ExpectError: providertest.Message("access denied")})
 }

@@ -35,6 +35,15 @@ type Workspace struct {
 	cli string
 	dir string
 	env []string
+
+	beside []Beside
+}
+
+// Beside is another provider that a test serves in the same process, to stand for
+// one that users have beside ours.
+type Beside struct {
+	Name   string // its source is test/<name>
+	Server func() tfprotov6.ProviderServer
 }
 
 // Diagnostic is an error or a warning as the CLI gives it to programs.
@@ -52,15 +61,15 @@ type Result struct {
 }
 
 // NewWorkspace makes a workspace with a configuration.
-func NewWorkspace(t *testing.T, config string) *Workspace {
+func NewWorkspace(t *testing.T, config string, beside ...Beside) *Workspace {
 	t.Helper()
-	w := &Workspace{t: t, cli: testenv.Terraform(t), dir: t.TempDir()}
+	w := &Workspace{t: t, cli: testenv.Terraform(t), dir: t.TempDir(), beside: beside}
 	for _, e := range os.Environ() {
 		if !strings.HasPrefix(e, "TF_") {
 			w.env = append(w.env, e)
 		}
 	}
-	w.env = append(w.env, "TF_REATTACH_PROVIDERS="+serve(t), "CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1", "TF_INPUT=0")
+	w.env = append(w.env, "TF_REATTACH_PROVIDERS="+serveAll(t, beside), "CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1", "TF_INPUT=0")
 	w.Configure(config)
 	return w
 }
@@ -68,7 +77,11 @@ func NewWorkspace(t *testing.T, config string) *Workspace {
 // Configure replaces the configuration.
 func (w *Workspace) Configure(config string) {
 	w.t.Helper()
-	const head = "terraform {\n  required_providers {\n    pgbackup = {\n      source = \"pgbackup/pgbackup\"\n    }\n  }\n}\n"
+	head := "terraform {\n  required_providers {\n    pgbackup = {\n      source = \"pgbackup/pgbackup\"\n    }\n"
+	for _, b := range w.beside {
+		head += fmt.Sprintf("    %s = {\n      source = \"test/%s\"\n    }\n", b.Name, b.Name)
+	}
+	head += "  }\n}\n"
 	if err := os.WriteFile(filepath.Join(w.dir, "main.tf"), []byte(head+config), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
@@ -266,15 +279,38 @@ func (w *Workspace) run(args ...string) (string, error) {
 	return out.String(), err
 }
 
-// serve serves the provider until the test ends and returns the words by which a
-// CLI finds it.
-func serve(t *testing.T) string {
+// Dir is the folder of the workspace, where state and saved plans are.
+func (w *Workspace) Dir() string { return w.dir }
+
+// serveAll serves the provider, and others beside it, until the test ends and
+// returns the words by which a CLI finds them.
+func serveAll(t *testing.T, beside []Beside) string {
+	t.Helper()
+	found := map[string]any{}
+	own := func() tfprotov6.ProviderServer { return providerserver.NewProtocol6(provider.New("test")())() }
+	for _, p := range append([]Beside{{Server: own}}, beside...) {
+		path := providerPath
+		if p.Name != "" {
+			path = "/test/" + p.Name
+		}
+		at := serve(t, registries[0]+path, p.Server)
+		for _, registry := range registries {
+			found[registry+path] = at
+		}
+	}
+	words, err := json.Marshal(found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(words)
+}
+
+func serve(t *testing.T, name string, server func() tfprotov6.ProviderServer) map[string]any {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	ready, done, failed := make(chan *plugin.ReattachConfig), make(chan struct{}), make(chan error, 1)
 	go func() {
-		server := func() tfprotov6.ProviderServer { return providerserver.NewProtocol6(provider.New("test")())() }
-		failed <- tf6server.Serve(registries[0]+providerPath, server, tf6server.WithDebug(ctx, ready, done), tf6server.WithoutLogStderrOverride(), tf6server.WithLoggingSink(t),
+		failed <- tf6server.Serve(name, server, tf6server.WithDebug(ctx, ready, done), tf6server.WithoutLogStderrOverride(), tf6server.WithLoggingSink(t),
 			tf6server.WithGoPluginLogger(hclog.New(&hclog.LoggerOptions{Output: io.Discard})))
 	}()
 	t.Cleanup(func() {
@@ -285,13 +321,8 @@ func serve(t *testing.T) string {
 	select {
 	case at = <-ready:
 	case err := <-failed:
-		t.Fatalf("serve the provider: %v", err)
+		t.Fatalf("serve %s: %v", name, err)
 	}
 	address := map[string]any{"Network": at.Addr.Network(), "String": at.Addr.String()}
-	found := map[string]any{"Protocol": at.Protocol, "ProtocolVersion": at.ProtocolVersion, "Pid": at.Pid, "Test": true, "Addr": address}
-	words, err := json.Marshal(map[string]any{registries[0] + providerPath: found, registries[1] + providerPath: found})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(words)
+	return map[string]any{"Protocol": at.Protocol, "ProtocolVersion": at.ProtocolVersion, "Pid": at.Pid, "Test": true, "Addr": address}
 }
