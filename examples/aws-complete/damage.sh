@@ -3,7 +3,7 @@
 # deleted behind Terraform's back.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-aws() { "$root/.venv/bin/aws" --region us-east-1 --output text "$@"; }
+aws() { "$root/.venv/bin/aws" --endpoint-url "$DEMO_ENDPOINT" --region us-east-1 --output text "$@"; }
 bucket=acme-pg-backups
 group=$(aws scheduler list-schedules --query 'Schedules[?contains(Name, `nightly-app`)].GroupName')
 
@@ -19,4 +19,4 @@ aws iam put-role-policy --role-name "$role" --policy-name pgbackup --policy-docu
 aws lambda delete-function --function-name "$(aws lambda list-functions --query 'Functions[?contains(FunctionName, `verify`)].FunctionName')"
 aws cloudwatch delete-alarms --alarm-names "$(aws cloudwatch describe-alarms --query 'MetricAlarms[?contains(AlarmName, `nightly-app-overdue`)].AlarmName')"
 aws rds modify-db-instance --db-instance-identifier acme-prod --backup-retention-period 3 --apply-immediately >/dev/null
-aws s3 rm --only-show-errors --recursive "s3://$bucket/prod/runner/"
+aws s3 rm --only-show-errors --recursive --exclude '*' --include '*/pgbackup-runner' "s3://$bucket/prod/runner/"

@@ -23,7 +23,7 @@ export TF_CLI_CONFIG_FILE=$here/terraform.rc CHECKPOINT_DISABLE=1 TF_IN_AUTOMATI
 
 say() { printf '\n# %s\n' "$*"; }
 die() { echo "demo-aws: $*" >&2; exit 1; }
-aws() { "$root/.venv/bin/aws" --region us-east-1 "$@"; }
+aws() { "$root/.venv/bin/aws" --endpoint-url "$DEMO_ENDPOINT" --region us-east-1 "$@"; }
 # tf runs the CLI; what it prints is kept, and shown when it fails.
 tf() { "$terraform" "$@" >"$here/last.txt" 2>&1 || { cat "$here/last.txt" >&2; die "terraform $1 failed"; }; }
 # planned prints the resources a plan changes; the plan has to succeed.

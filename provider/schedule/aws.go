@@ -124,7 +124,7 @@ func (d deployed) describe(m *model) {
 
 // describeJob sets what is known of a job that lies in a repository.
 func describeJob(m *model, j job.Job, p *papers, parts ...string) {
-	m.JobJSON = types.StringValue(string(p.content))
+	m.JobJSON, m.JobURL = types.StringValue(string(p.content)), types.StringNull()
 	if url, err := deploy.JobURL(j); err == nil {
 		m.JobURL = types.StringValue(url)
 	}

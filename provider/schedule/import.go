@@ -15,9 +15,11 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
 )
 
@@ -107,7 +109,7 @@ func (r *Resource) importElsewhere(ctx context.Context, id string) (map[string]a
 		files = append(files, info)
 	}
 	if len(files) == 0 {
-		return nil, nil, fmt.Errorf("%s has no job file of %q: on Kubernetes the manifest has it, and the schedule is made anew instead of imported", at, name)
+		return nil, nil, fmt.Errorf("%s has no job file of %q; with a repository in a directory, a schedule on Kubernetes is made anew instead of imported", at, name)
 	}
 	newest := slices.MaxFunc(files, func(a, b objstore.Info) int { return a.Modified.Compare(b.Modified) })
 	at.Prefix = strings.TrimPrefix(at.Prefix+"/"+newest.Key, "/")
@@ -115,8 +117,23 @@ func (r *Resource) importElsewhere(ctx context.Context, id string) (map[string]a
 	if err != nil || diags.HasError() {
 		return nil, diags, err
 	}
-	attributes["id"], attributes["run_on"] = elsewhereID(j), runOnModel{GitHub: &githubModel{}}
-	return attributes, diags, nil
+	on, err := markedTarget(ctx, store, name, newest.Key)
+	attributes["id"], attributes["run_on"] = elsewhereID(j), on
+	return attributes, diags, err
+}
+
+// markedTarget tells by the marks beside the runner where a job file is used.
+func markedTarget(ctx context.Context, store objstore.Store, name, key string) (runOnModel, error) {
+	none := types.MapNull(types.StringType)
+	for info, err := range store.List(ctx, runnerdist.Folder) {
+		if err != nil {
+			return runOnModel{}, err
+		}
+		if u, ok := runnerdist.ParseUse(info.Key); ok && u.Job == name && u.Target == deploy.Kubernetes && strings.HasSuffix(key, "/"+u.File+".json") {
+			return runOnModel{Kubernetes: &kubernetesModel{NodeSelector: none, Environment: none}}, nil
+		}
+	}
+	return runOnModel{GitHub: &githubModel{Secrets: none, Environment: none}}, nil
 }
 
 // importJob reads a job file by its URL.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/kubernetes"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 )
 
 // kubernetesTarget is a Kubernetes cluster, which somebody else applies the
@@ -50,7 +51,10 @@ func (t kubernetesTarget) render(ctx context.Context, in input) (deployment, dia
 	}
 	d := kubernetesDeployment{in: in}
 	if d.rendered, err = kubernetes.Render(kubernetes.Spec{Spec: spec, Config: config}); err == nil {
-		d.files, err = newPapers(in.job, deploy.Kubernetes, in.release, false)
+		// The manifest carries the job. In a bucket its file is for people, and for
+		// taking the schedule over.
+		at, parseErr := location.Parse(in.job.Repository)
+		d.files, err = newPapers(in.job, deploy.Kubernetes, in.release, parseErr == nil && !at.IsDirectory())
 	}
 	if err != nil {
 		return nil, invalid(deploy.Kubernetes, err), nil
@@ -68,7 +72,6 @@ func secretKeys(models map[string]secretKeyModel) map[string]kubernetes.SecretKe
 
 func (d kubernetesDeployment) describe(m *model) {
 	describeJob(m, d.in.job, d.files, d.rendered.Manifest)
-	m.JobURL = types.StringNull() // the manifest carries the job
 	m.ID, m.KubernetesManifest = types.StringValue(elsewhereID(d.in.job)), types.StringValue(d.rendered.Manifest)
 }
 

@@ -96,7 +96,7 @@ func shownAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"id":                    shown("On the host that runs Terraform the path of the job file; on Fargate and Lambda the ARN of the EventBridge schedule; elsewhere `<repository>#job/<name>`."),
 		"job_path":              shown("Path of the job file on a host, `<directory>/<name>.job.json`, as `pgbackup-runner --job` takes it. Null elsewhere."),
-		"job_url":               shown("Where the job file is in the repository, as `pgbackup-runner --job` takes it. Its name holds the hash of its content, and the runner refuses another content. Null where the job file is not in the repository: on the host that runs Terraform, and on Kubernetes, whose manifest has it."),
+		"job_url":               shown("Where the job file is in the repository, as `pgbackup-runner --job` takes it. Its name holds the hash of its content, and the runner refuses another content. On Kubernetes the manifest has the job too. Null where the job file is not in the repository: on the host that runs Terraform, and with a repository in a directory."),
 		"job_json":              shown("Content of the job file."),
 		"job_digest":            shown("SHA-256 of the job and everything it is deployed with, the runner included, hexadecimal."),
 		"deployment":            shown("What is in AWS for this schedule, as one JSON document: task definition or function, roles with their policies, schedule, log group, dead-letter queue. A plan shows every change of it, and drift. Null where nothing is in AWS."),

@@ -28,9 +28,16 @@ func TestAccSchedule_textsForOthersToApply(t *testing.T) {
 	w.MustApply()
 	plansNothing(t, w, "on Kubernetes")
 	state := w.State(address)
-	if text := fmt.Sprint(state["kubernetes_manifest"]); !strings.Contains(text, "kind: CronJob") || !strings.Contains(text, `"notify"`) || state["job_url"] != nil || state["github_workflow"] != nil {
+	if text := fmt.Sprint(state["kubernetes_manifest"]); !strings.Contains(text, "kind: CronJob") || !strings.Contains(text, `"notify"`) || state["job_url"] == nil || state["github_workflow"] != nil {
 		t.Errorf("on Kubernetes: %v", state)
 	}
+	takenOver := func(where string) {
+		w.Command("state", "rm", address)
+		w.Command("import", address, fmt.Sprint(state["id"]))
+		w.MustApply()
+		plansNothing(t, w, where+" after an import")
+	}
+	takenOver("on Kubernetes")
 	w.Configure(c.config(c.two, job, onCluster))
 	w.MustApply()
 	if used := marks(c.keys("runner/")); len(used) != 2 {
@@ -46,6 +53,7 @@ func TestAccSchedule_textsForOthersToApply(t *testing.T) {
 	if text := fmt.Sprint(state["github_workflow"]); strings.Contains(text, "cron:") || !strings.Contains(text, "workflow_dispatch") || !strings.Contains(fmt.Sprint(state["github_trust_policy"]), "acme/infrastructure") {
 		t.Errorf("on GitHub: %v", state)
 	}
+	takenOver("on GitHub")
 	if used := marks(c.keys("runner/")); len(used) != 1 {
 		t.Errorf("marks after the move: %v", used)
 	}
