@@ -96,13 +96,18 @@ import json, sys
 for r in json.load(sys.stdin)["values"]["root_module"]["resources"]:
     if r["mode"] == "managed":
         print(r["address"] + "\t" + str(r["values"]["id"]))' >"$here/ids.txt"
-cp terraform.tfstate "$here/state.json"
-while IFS=$'\t' read -r address id; do tf state rm "$address"; done <"$here/ids.txt"
-while IFS=$'\t' read -r address id; do tf import "$address" "$id" </dev/null; done <"$here/ids.txt"
-echo "$(wc -l <"$here/ids.txt") resources imported."
+cut -f 1 "$here/ids.txt" | tr '\n' '\0' | xargs -0 "$terraform" state rm >"$here/last.txt"
+python3 - "$here/ids.txt" >imports.tf <<'PY'
+import json, sys
+for line in open(sys.argv[1]):
+    address, id = line.rstrip("\n").split("\t")
+    print("import {\n  to = %s\n  id = %s\n}" % (address, json.dumps(id)))
+PY
 planned >"$here/imported.txt"
-if grep -E 'create|delete' "$here/imported.txt"; then cat "$here/last.txt"; die "an imported resource would be made again"; fi
+grep '^Plan' "$here/last.txt"
+if grep -E ': .*(create|delete)' "$here/imported.txt"; then die "a resource would be made again instead of imported"; fi
 tf apply -auto-approve
+rm imports.tf
 [ -z "$(planned)" ] || { cat "$here/last.txt"; die "the plan after the import is not empty"; }
 echo "The plan is empty."
 

@@ -208,7 +208,6 @@ resource "pgbackup_recovery_point" "release" {
   key_ref      = var.key_ref
   triggers     = { release = var.release }
   hold         = true
-  on_destroy   = var.force_destroy ? "delete" : "release"
 }
 
 # Silence is an alarm.

@@ -15,7 +15,11 @@ import (
 //
 // Manifests go first, so that no point is ever listed whose data is not there,
 // and repository.json last, so that a run that died in between can be repeated.
-func (r *Repository) Destroy(ctx context.Context) error {
+//
+// outside removes what a point has elsewhere, such as a snapshot in RDS, before
+// anything of the repository goes; when it fails nothing of it does. nil fails for
+// a point that has something.
+func (r *Repository) Destroy(ctx context.Context, outside func(context.Context, *Manifest) error) error {
 	points, err := r.List(ctx, Filter{})
 	if err != nil {
 		return err
@@ -42,6 +46,9 @@ func (r *Repository) Destroy(ctx context.Context) error {
 		}
 		leases = append(leases, l)
 	}
+	if err := r.removeOutside(ctx, points, outside); err != nil {
+		return fmt.Errorf("destroy repository %s: %w", r.URL(), err)
+	}
 	for _, prefix := range families {
 		if err := r.removeAll(ctx, prefix); err != nil {
 			return err
@@ -57,6 +64,29 @@ func (r *Repository) Destroy(ctx context.Context) error {
 	}
 	if err := r.store.Delete(ctx, repositoryKey); err != nil {
 		return fmt.Errorf("destroy repository %s: %w", r.URL(), err)
+	}
+	return nil
+}
+
+// removeOutside goes over the points that have something elsewhere. What a manifest
+// that cannot be read had is not known, and not removed.
+func (r *Repository) removeOutside(ctx context.Context, points []Listed, outside func(context.Context, *Manifest) error) error {
+	for _, p := range points {
+		if p.Kind != KindRDSSnapshot {
+			continue
+		}
+		m, err := r.Manifest(ctx, p.Ref)
+		switch {
+		case errors.Is(err, ErrDamaged), errors.Is(err, ErrNewerFormat), errors.Is(err, ErrNotFound):
+			continue
+		case err != nil:
+			return err
+		case outside == nil:
+			return fmt.Errorf("recovery point %s has a snapshot in RDS, which cannot be deleted from here", p.Ref)
+		}
+		if err := outside(ctx, m); err != nil {
+			return fmt.Errorf("recovery point %s: %w", p.Ref, err)
+		}
 	}
 	return nil
 }

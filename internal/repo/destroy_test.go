@@ -36,7 +36,7 @@ func destroyable(t *testing.T) (*Repository, Ref) {
 func TestDestroyLeavesNothingButWhatIsNotOurs(t *testing.T) {
 	t.Parallel()
 	r, _ := destroyable(t)
-	if err := r.Destroy(t.Context()); err != nil {
+	if err := r.Destroy(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if left := keysOf(t, r.store, ""); len(left) != 1 || left[0] != "notes.txt" {
@@ -51,7 +51,7 @@ func TestDestroyStopsBeforeAnythingIsGoneWhenAPointIsHeldOrAJobRuns(t *testing.T
 	if err := r.Hold(t.Context(), ref, Mark{At: policyClock}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Destroy(t.Context()); err == nil || !strings.Contains(err.Error(), "held") {
+	if err := r.Destroy(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "held") {
 		t.Errorf("a held point: %v", err)
 	}
 	if err := r.Release(t.Context(), ref, Mark{At: policyClock}); err != nil {
@@ -61,7 +61,7 @@ func TestDestroyStopsBeforeAnythingIsGoneWhenAPointIsHeldOrAJobRuns(t *testing.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Destroy(t.Context()); !errors.Is(err, ErrLocked) {
+	if err := r.Destroy(t.Context(), nil); !errors.Is(err, ErrLocked) {
 		t.Errorf("a running backup: %v", err)
 	}
 	if now := len(keysOf(t, r.store, "")); now < before {
@@ -70,7 +70,7 @@ func TestDestroyStopsBeforeAnythingIsGoneWhenAPointIsHeldOrAJobRuns(t *testing.T
 	if err := lease.Release(); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Destroy(t.Context()); err != nil {
+	if err := r.Destroy(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -94,7 +94,7 @@ func TestDestroyThatDiedAnywhereListsNoBrokenPointAndCanBeRepeated(t *testing.T)
 		r, _ := destroyable(t)
 		whole := r.store
 		r.store = brittle{whole, new(deletes)}
-		err := r.Destroy(t.Context())
+		err := r.Destroy(t.Context(), nil)
 		r.store = whole
 		if err == nil {
 			return // it got to its end: every place it can die at was seen
@@ -112,7 +112,7 @@ func TestDestroyThatDiedAnywhereListsNoBrokenPointAndCanBeRepeated(t *testing.T)
 		if err != nil {
 			t.Fatalf("died at delete %d: %v", deletes, err)
 		}
-		if err := again.Destroy(t.Context()); err != nil {
+		if err := again.Destroy(t.Context(), nil); err != nil {
 			t.Errorf("died at delete %d, repeated: %v", deletes, err)
 		}
 	}

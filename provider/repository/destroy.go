@@ -11,9 +11,11 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/awsapi"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/awsapi/bucket"
+	awsrds "github.com/pgbackup/terraform-provider-pgbackup/internal/awsapi/rds"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/bytesize"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/rds"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
 )
@@ -66,7 +68,11 @@ func (r *Resource) destroyRepository(ctx context.Context, at location.Location, 
 			return err
 		}
 	}
-	return opened.Destroy(ctx)
+	clients := func(_ context.Context, region string) (*awsrds.Client, error) {
+		cfg, err := r.conn.AWS(region)
+		return awsrds.New(cfg), err
+	}
+	return opened.Destroy(ctx, rds.Release(clients, opened.ID(), nil))
 }
 
 // clear removes what versioning still keeps of a repository, and then its bucket
@@ -173,11 +179,17 @@ func (r *Resource) foretell(ctx context.Context, state model) (diags diag.Diagno
 	if err != nil {
 		return nil
 	}
-	sources := map[string]bool{}
+	sources, snapshots := map[string]bool{}, 0
 	for _, p := range points {
 		sources[p.Source] = true
+		if p.Kind == repo.KindRDSSnapshot {
+			snapshots++
+		}
 	}
 	what := fmt.Sprintf("%d recovery points of %d source(s)", len(points), len(sources))
+	if snapshots > 0 {
+		what += fmt.Sprintf(" (%d of them snapshots in RDS, which are deleted there)", snapshots)
+	}
 	if !at.IsDirectory() {
 		what += r.versionsOf(ctx, at)
 	}

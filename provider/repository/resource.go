@@ -147,7 +147,7 @@ func (r *Resource) create(ctx context.Context, at location.Location, opts repo.C
 		return created, err
 	}
 	if err := created.SetProtection(ctx, w.lock, time.Now(), r.conn.Envelope().By); err != nil {
-		return nil, errors.Join(err, created.Destroy(ctx))
+		return nil, errors.Join(err, created.Destroy(ctx, nil))
 	}
 	return created, nil
 }
