@@ -16,7 +16,7 @@ aws s3api delete-bucket-encryption --bucket "$bucket-dr"
 aws scheduler delete-schedule --group-name "$group" --name "$(aws scheduler list-schedules --query 'Schedules[?contains(Name, `nightly-app`)].Name')"
 role=$(aws iam list-roles --query 'Roles[?contains(RoleName, `nightly-orders`)].RoleName' | tr '\t' '\n' | head -n 1)
 aws iam put-role-policy --role-name "$role" --policy-name pgbackup --policy-document '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
-aws lambda delete-function --function-name "$(aws lambda list-functions --query 'Functions[?contains(FunctionName, `verify`)].FunctionName')"
+aws lambda delete-function --function-name "$(aws lambda list-functions --query 'Functions[?contains(FunctionName, `verify`)].FunctionName')" >/dev/null
 aws cloudwatch delete-alarms --alarm-names "$(aws cloudwatch describe-alarms --query 'MetricAlarms[?contains(AlarmName, `nightly-app-overdue`)].AlarmName')"
 aws rds modify-db-instance --db-instance-identifier acme-prod --backup-retention-period 3 --apply-immediately >/dev/null
 aws s3 rm --only-show-errors --recursive --exclude '*' --include '*/pgbackup-runner' "s3://$bucket/prod/runner/"

@@ -156,7 +156,7 @@ func parseStatement(raw json.RawMessage) (Statement, error) {
 		if json.Unmarshal(j.Principal, &word) == nil {
 			kinds[word] = list{word}
 		} else if err := json.Unmarshal(j.Principal, &kinds); err != nil {
-			return Statement{}, errors.New("Principal is neither a text nor an object of texts")
+			return Statement{}, errors.New("its Principal is neither a text nor an object of texts")
 		}
 		s.Principals = map[string][]string{}
 		for kind, names := range kinds {

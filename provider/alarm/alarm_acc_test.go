@@ -150,8 +150,11 @@ func TestAccAlarm_fromNothingToNothing(t *testing.T) {
 			ConfigPlanChecks: resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{plancheck.ExpectResourceAction("pgbackup_alarm.prod", plancheck.ResourceActionUpdate)}},
 			Check: func(*terraform.State) error {
 				subscriptions, err := a.sns.ListSubscriptions(t.Context(), &sns.ListSubscriptionsInput{})
-				if n := len(a.alarms(t)); n != 13 || err != nil || len(subscriptions.Subscriptions) != 2 {
-					return fmt.Errorf("%d alarms, %v", n, err)
+				if err != nil {
+					return err
+				}
+				if n := len(a.alarms(t)); n != 13 || len(subscriptions.Subscriptions) != 2 {
+					return fmt.Errorf("%d alarms, %d subscriptions", n, len(subscriptions.Subscriptions))
 				}
 				out, err := a.cloudwatch.DescribeAlarms(t.Context(), &cloudwatch.DescribeAlarmsInput{})
 				if err != nil {
@@ -237,6 +240,52 @@ func TestAccAlarm_neverWritesOverSomebodyElses(t *testing.T) {
 			ExpectError: providertest.Message("is there already, and not made by pgbackup"),
 		},
 	)
+}
+
+// Two resources of one name: the second does not take the first one's alarms, and
+// what it did not make it does not delete.
+func TestAccAlarm_twoOfOneNameAreRefused(t *testing.T) {
+	a := emulator(t)
+	text := config(t.TempDir(), `overdue_after = "25h"`)
+	second := `
+resource "pgbackup_alarm" "second" {
+  policy        = pgbackup_policy.prod.id
+  overdue_after = "49h"
+}
+`
+	w := providertest.NewWorkspace(t, text)
+	w.MustApply()
+	before := a.alarms(t)
+	w.Configure(text + second)
+	if r := w.Apply(); !strings.Contains(strings.Join(r.Errors(), "\n")+r.String(), "another pgbackup_alarm of this name made it") {
+		t.Fatalf("applied: %s", r)
+	}
+	w.Configure(text)
+	w.MustApply()
+	if after := a.alarms(t); len(after) != len(before) {
+		t.Errorf("%v became %v", before, after)
+	}
+	w.Configure(text + strings.Replace(second, "{\n", "{\n  name = \"second\"\n", 1))
+	w.MustApply()
+	if n := len(a.alarms(t)); n != 2*len(before) {
+		t.Errorf("%d alarms with two names", n)
+	}
+}
+
+func TestAccAlarm_thereAreAlarmsAtEveryMomentOfAReplacement(t *testing.T) {
+	a := emulator(t)
+	text := config(t.TempDir(), "overdue_after = \"25h\"\n  lifecycle {\n    create_before_destroy = true\n  }")
+	w := providertest.NewWorkspace(t, text)
+	w.MustApply()
+	n := len(a.alarms(t))
+	w.MustApply("-replace=pgbackup_alarm.prod")
+	if left := a.alarms(t); len(left) != n || a.topics(t) != 1 {
+		t.Errorf("left of %d alarms: %v, %d topics", n, left, a.topics(t))
+	}
+	w.Command("destroy", "-auto-approve")
+	if left := a.alarms(t); len(left) != 0 || a.topics(t) != 0 {
+		t.Errorf("left after the destroy: %v", left)
+	}
 }
 
 func TestAccAlarm_badInputIsRefusedAtPlan(t *testing.T) {

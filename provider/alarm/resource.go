@@ -2,10 +2,12 @@ package alarm
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	gostrings "strings"
 	"time"
 
@@ -51,15 +53,22 @@ func (r *Resource) client(m model) (*alarms.Client, error) {
 	return alarms.New(cfg), nil
 }
 
+// generationKey is where private state has the word that this resource's alarms
+// are tagged with. It tells them from those of another resource of the same names,
+// such as the one that takes its place before it is destroyed.
+const generationKey = "generation"
+
 func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	var m model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	err := r.make(ctx, &m, definition{}, &resp.Diagnostics)
-	if !m.Definition.IsUnknown() {
+	generation := rand.Text()
+	begun, err := r.make(ctx, &m, definition{}, generation, &resp.Diagnostics)
+	if begun {
 		// Also what is half made is in state, marked as tainted by the error.
+		resp.Diagnostics.Append(resp.Private.SetKey(ctx, generationKey, []byte(strconv.Quote(generation)))...)
 		resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	}
 	if err != nil {
@@ -71,12 +80,13 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 	var m, state model
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
 	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
+	generation := recalled(ctx, req.Private, &resp.Diagnostics)
 	if resp.Diagnostics.HasError() {
 		return
 	}
 	before, err := parseDefinition(state.Definition.ValueString())
 	if err == nil {
-		err = r.make(ctx, &m, before, &resp.Diagnostics)
+		_, err = r.make(ctx, &m, before, generation, &resp.Diagnostics)
 	}
 	if err != nil {
 		resp.Diagnostics.AddError(summary("updating", m.Name.ValueString()), valid.Sentence(err))
@@ -85,23 +95,45 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
+// recalled is the generation in private state, "" after an import.
+func recalled(ctx context.Context, private interface {
+	GetKey(ctx context.Context, key string) ([]byte, diag.Diagnostics)
+}, diags *diag.Diagnostics,
+) string {
+	stored, d := private.GetKey(ctx, generationKey)
+	diags.Append(d...)
+	generation, err := strconv.Unquote(string(stored))
+	if err != nil {
+		return ""
+	}
+	return generation
+}
+
 // make brings what is there to what is wanted. What is told comes before what
-// tells it, and the new alarms before the old ones go.
-func (r *Resource) make(ctx context.Context, m *model, before definition, diags *diag.Diagnostics) error {
+// tells it, and the new alarms before the old ones go. begun is false while nothing
+// was changed.
+func (r *Resource) make(ctx context.Context, m *model, before definition, generation string, diags *diag.Diagnostics) (begun bool, err error) {
 	d, region, err := r.define(ctx, *m)
 	if err != nil {
-		return err
+		return false, err
 	}
 	client, err := r.client(*m)
 	if err != nil {
-		return err
+		return false, err
 	}
 	fresh := slices.DeleteFunc(d.names(), func(name string) bool { return slices.Contains(before.names(), name) })
-	if err := client.Refuse(ctx, fresh); err != nil {
-		return err
+	if err := client.Refuse(ctx, d.live(fresh)); err != nil {
+		return false, err
 	}
 	m.describe(d, region)
-	tags := r.tags(ctx, *m)
+	return true, r.bring(ctx, client, *m, d, before, fresh, generation, diags)
+}
+
+func (r *Resource) bring(ctx context.Context, client *alarms.Client, m model, d, before definition, fresh []string, generation string, diags *diag.Diagnostics) error {
+	tags := r.tags(ctx, m)
+	if generation != "" {
+		tags[alarms.TagGeneration] = generation
+	}
 	if d.Topic != nil {
 		id, err := r.conn.Identity(ctx)
 		if err != nil {
@@ -115,18 +147,18 @@ func (r *Resource) make(ctx context.Context, m *model, before definition, diags 
 			return err
 		}
 	}
-	if err := r.tell(ctx, client, *m, d, before, diags); err != nil {
+	if err := r.tell(ctx, client, m, d, before, diags); err != nil {
 		return err
 	}
 	if err := r.ring(ctx, client, d, fresh, tags); err != nil {
 		return err
 	}
 	gone := slices.DeleteFunc(before.names(), func(name string) bool { return slices.Contains(d.names(), name) })
-	if err := client.Remove(ctx, gone); err != nil {
+	if err := client.Remove(ctx, gone, generation); err != nil {
 		return err
 	}
 	if before.Topic != nil && (d.Topic == nil || d.Topic.ARN != before.Topic.ARN) {
-		return client.RemoveTopic(ctx, before.Topic.ARN)
+		return client.RemoveTopic(ctx, before.Topic.ARN, generation)
 	}
 	return nil
 }
@@ -313,13 +345,14 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	err := r.remove(ctx, m, &resp.Diagnostics)
+	generation := recalled(ctx, req.Private, &resp.Diagnostics)
+	err := r.remove(ctx, m, generation, &resp.Diagnostics)
 	if err != nil {
 		resp.Diagnostics.AddError(summary("deleting", m.Name.ValueString()), valid.Sentence(err))
 	}
 }
 
-func (r *Resource) remove(ctx context.Context, m model, diags *diag.Diagnostics) error {
+func (r *Resource) remove(ctx context.Context, m model, generation string, diags *diag.Diagnostics) error {
 	d, err := parseDefinition(m.Definition.ValueString())
 	if err != nil {
 		return err
@@ -328,11 +361,11 @@ func (r *Resource) remove(ctx context.Context, m model, diags *diag.Diagnostics)
 	if err != nil {
 		return err
 	}
-	if err := client.Remove(ctx, d.names()); err != nil {
+	if err := client.Remove(ctx, d.names(), generation); err != nil {
 		return err
 	}
 	if d.Topic != nil {
-		return client.RemoveTopic(ctx, d.Topic.ARN)
+		return client.RemoveTopic(ctx, d.Topic.ARN, generation)
 	}
 	after := d
 	after.Emails = nil

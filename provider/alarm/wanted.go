@@ -68,6 +68,17 @@ func (d definition) names() []string {
 	return names
 }
 
+// live gives the alarms of these names as they should be in CloudWatch.
+func (d definition) live(names []string) []alarms.Live {
+	var list []alarms.Live
+	for _, a := range d.Alarms {
+		if slices.Contains(names, a.Name) {
+			list = append(list, alarms.Live{Alarm: a.Alarm, Actions: a.Actions, OK: a.OK})
+		}
+	}
+	return list
+}
+
 // known reports whether all that was configured is known.
 func (m model) known(ctx context.Context) bool {
 	for _, v := range []attr.Value{m.Name, m.Policy, m.Region, m.Jobs, m.OverdueAfter, m.Failed, m.Size, m.Storage, m.WALLag, m.Drill, m.Email, m.TopicARN, m.TopicKMSKey, m.Actions, m.TellOK, m.Tags} {

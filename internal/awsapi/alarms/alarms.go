@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -111,23 +112,61 @@ func live(a types.MetricAlarm) Live {
 	return l
 }
 
-// Refuse fails with awsapi.ErrForeign when one of the alarms is there and somebody
-// else's: PutMetricAlarm would write over it without a word.
-func (c *Client) Refuse(ctx context.Context, names []string) error {
+// TagGeneration tells resources apart that have alarms of the same names: each
+// writes a word of its own.
+const TagGeneration = "pgbackup:generation"
+
+// tags of an alarm.
+func (c *Client) tags(ctx context.Context, l Live) (map[string]string, error) {
+	out, err := c.cloudwatch.ListTagsForResource(ctx, &cloudwatch.ListTagsForResourceInput{ResourceARN: aws.String(l.ARN)})
+	if err != nil {
+		return nil, awsapi.Explain(ctx, "reading the tags of CloudWatch alarm ("+l.Name+")", "cloudwatch:ListTagsForResource", err)
+	}
+	tags := map[string]string{}
+	for _, t := range out.Tags {
+		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	return tags, nil
+}
+
+// Refuse fails when one of the alarms is there already: with awsapi.ErrForeign for
+// somebody else's, and for one of pgbackup's that watches or tells otherwise, which
+// another resource has. One that is just as wanted is what a create left that died.
+// PutMetricAlarm would write over all of them without a word.
+func (c *Client) Refuse(ctx context.Context, wanted []Live) error {
+	names := make([]string, len(wanted))
+	for i, w := range wanted {
+		names[i] = w.Name
+	}
 	there, err := c.Read(ctx, names)
 	if err != nil {
 		return err
 	}
-	for name, l := range there {
-		out, err := c.cloudwatch.ListTagsForResource(ctx, &cloudwatch.ListTagsForResourceInput{ResourceARN: aws.String(l.ARN)})
-		if err != nil {
-			return awsapi.Explain(ctx, "reading the tags of CloudWatch alarm ("+name+")", "cloudwatch:ListTagsForResource", err)
+	for _, w := range wanted {
+		l, ok := there[w.Name]
+		if !ok {
+			continue
 		}
-		if !slices.ContainsFunc(out.Tags, func(t types.Tag) bool { return aws.ToString(t.Key) == ManagedBy && aws.ToString(t.Value) == Terraform }) {
-			return fmt.Errorf("creating CloudWatch alarm (%s): it %w", name, awsapi.ErrForeign)
+		tags, err := c.tags(ctx, l)
+		switch {
+		case err != nil:
+			return err
+		case tags[ManagedBy] != Terraform:
+			return fmt.Errorf("creating CloudWatch alarm (%s): it %w", w.Name, awsapi.ErrForeign)
+		case !l.same(w):
+			return fmt.Errorf("creating CloudWatch alarm (%s): another pgbackup_alarm of this name made it: give this one a name of its own, or import it", w.Name)
 		}
 	}
 	return nil
+}
+
+// same compares what an alarm watches and whom it tells.
+func (l Live) same(w Live) bool {
+	return reflect.DeepEqual(l.Alarm, w.Alarm) && sameSet(l.Actions, w.Actions) && sameSet(l.OK, w.OK)
+}
+
+func sameSet(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 // Put makes or changes an alarm. actions are told when it rings, ok when it is
@@ -172,17 +211,25 @@ func (c *Client) Tag(ctx context.Context, arn string, tags map[string]string) er
 	return awsapi.Explain(ctx, "tagging CloudWatch alarm ("+arn+")", "cloudwatch:TagResource", err)
 }
 
-// Remove deletes alarms; those that are gone already are no error.
-func (c *Client) Remove(ctx context.Context, names []string) error {
-	for part := range slices.Chunk(names, 100) {
-		there, err := c.Read(ctx, part) // CloudWatch refuses the whole list for one that is not there
+// Remove deletes the alarms of these names that are pgbackup's, and of one
+// generation where that is known. Others stay, as do those that are gone already.
+func (c *Client) Remove(ctx context.Context, names []string, generation string) error {
+	there, err := c.Read(ctx, names)
+	if err != nil {
+		return err
+	}
+	var ours []string
+	for _, name := range slices.Sorted(maps.Keys(there)) {
+		tags, err := c.tags(ctx, there[name])
 		if err != nil {
 			return err
 		}
-		if len(there) == 0 {
-			continue
+		if tags[ManagedBy] == Terraform && (generation == "" || tags[TagGeneration] == "" || tags[TagGeneration] == generation) {
+			ours = append(ours, name)
 		}
-		if _, err := c.cloudwatch.DeleteAlarms(ctx, &cloudwatch.DeleteAlarmsInput{AlarmNames: slices.Sorted(maps.Keys(there))}); err != nil {
+	}
+	for part := range slices.Chunk(ours, 100) {
+		if _, err := c.cloudwatch.DeleteAlarms(ctx, &cloudwatch.DeleteAlarmsInput{AlarmNames: part}); err != nil {
 			return awsapi.Explain(ctx, fmt.Sprintf("deleting CloudWatch alarms (%s, …)", part[0]), "cloudwatch:DeleteAlarms", err)
 		}
 	}

@@ -115,13 +115,21 @@ func (c *Client) ReadTopic(ctx context.Context, arn string) (TopicState, error) 
 	return s, nil
 }
 
-// RemoveTopic deletes a topic with its subscriptions; one that is gone is no error.
-func (c *Client) RemoveTopic(ctx context.Context, arn string) error {
-	_, err := c.sns.DeleteTopic(ctx, &sns.DeleteTopicInput{TopicArn: aws.String(arn)})
-	if err = awsapi.Explain(ctx, "deleting SNS topic ("+arn+")", "sns:DeleteTopic", err); errors.Is(err, awsapi.ErrGone) {
+// RemoveTopic deletes a topic with its subscriptions, if it is pgbackup's and of
+// the generation where that is known; one that is gone is no error.
+func (c *Client) RemoveTopic(ctx context.Context, arn, generation string) error {
+	now, err := c.ReadTopic(ctx, arn)
+	if errors.Is(err, awsapi.ErrGone) {
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if now.Tags[ManagedBy] != Terraform || generation != "" && now.Tags[TagGeneration] != "" && now.Tags[TagGeneration] != generation {
+		return nil
+	}
+	_, err = c.sns.DeleteTopic(ctx, &sns.DeleteTopicInput{TopicArn: aws.String(arn)})
+	return awsapi.Explain(ctx, "deleting SNS topic ("+arn+")", "sns:DeleteTopic", err)
 }
 
 // Subscription is one address that is told.
