@@ -54,12 +54,12 @@ func TestTheExamplesAreValidConfigurations(t *testing.T) {
 	cli := testenv.Terraform(t)
 	config := built(t)
 	examples, err := filepath.Glob("../examples/resources/*/resource.tf")
-	if err != nil || len(examples) != 4 {
+	if err != nil || len(examples) != 7 {
 		t.Fatalf("%v, %v", examples, err)
 	}
-	for _, others := range []string{"../examples/data-sources/*/data-source.tf", "../examples/functions/*/function.tf"} {
+	for others, n := range map[string]int{"../examples/data-sources/*/data-source.tf": 5, "../examples/functions/*/function.tf": 2, "../examples/ephemeral-resources/*/ephemeral-resource.tf": 1} {
 		found, err := filepath.Glob(others)
-		if err != nil || len(found) != 2 {
+		if err != nil || len(found) != n {
 			t.Fatalf("%s: %v, %v", others, found, err)
 		}
 		examples = append(examples, found...)

@@ -9,6 +9,7 @@ package provider
 import (
 	"context"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	fwephemeral "github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	fwfunction "github.com/hashicorp/terraform-plugin-framework/function"
@@ -33,7 +34,16 @@ func New(version string) func() fwprovider.Provider {
 	return func() fwprovider.Provider { return &pgbackup{version: version} }
 }
 
-type pgbackup struct{ version string }
+// NewWith is New with another way to AWS than the configuration and the environment
+// lead to, such as to a server that answers as AWS does.
+func NewWith(version string, adjust func(aws.Config) aws.Config) func() fwprovider.Provider {
+	return func() fwprovider.Provider { return &pgbackup{version: version, adjust: adjust} }
+}
+
+type pgbackup struct {
+	version string
+	adjust  func(aws.Config) aws.Config // nil is none
+}
 
 var (
 	_ fwprovider.ProviderWithFunctions          = (*pgbackup)(nil)
@@ -55,7 +65,7 @@ func (p *pgbackup) Configure(ctx context.Context, req fwprovider.ConfigureReques
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	settings.Version = p.version
+	settings.Version, settings.Adjust = p.version, p.adjust
 	conn := connection.New(settings)
 	resp.ResourceData, resp.DataSourceData, resp.EphemeralResourceData = conn, conn, conn
 }

@@ -54,7 +54,7 @@ func (p *pgbackup) Schema(_ context.Context, _ fwprovider.SchemaRequest, resp *f
 			Optional:            true,
 			MarkdownDescription: "Tags of everything that is made in AWS. A resource's own tags win.",
 			Attributes: map[string]schema.Attribute{
-				"tags": schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "The tags, such as `{ team = \"platform\" }`."},
+				"tags": schema.MapAttribute{Optional: true, ElementType: types.StringType, Validators: []validator.Map{valid.Tags()}, MarkdownDescription: "The tags, such as `{ team = \"platform\" }`."},
 			},
 		},
 		"s3_use_path_style": schema.BoolAttribute{
@@ -72,7 +72,7 @@ func (p *pgbackup) Schema(_ context.Context, _ fwprovider.SchemaRequest, resp *f
 		},
 		"max_retries": schema.Int64Attribute{
 			Optional:            true,
-			MarkdownDescription: "How often a call to AWS is tried again when AWS is busy or limits the calls, such as `10`. Defaults to `25` with AWS, and to `5` where `endpoints.s3` is given.",
+			MarkdownDescription: "How often a call to AWS is tried again when AWS is busy or limits the calls, such as `10`. Defaults to `25`, and to `5` where `endpoints` has `s3` alone.",
 			Validators:          []validator.Int64{int64validator.Between(1, 100)},
 		},
 		"retry_mode": schema.StringAttribute{

@@ -63,7 +63,7 @@ func (f *globalFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.endpoint, "s3-endpoint", "", "`URL` of an S3-compatible service instead of AWS")
 	set.StringVar(&f.region, "region", "", "AWS `REGION` of the bucket")
 	set.StringVar(&f.database, "database", "", "`URI` of the database (postgres://user@host/name); the password comes from PGPASSWORD or ~/.pgpass")
-	set.StringVar(&f.source, "source", "", "`NAME` of what is backed up (default database@host)")
+	set.StringVar(&f.source, "source", "", "`NAME` of what is backed up (default database@host; of files, a command or a directory JOB@host)")
 	set.StringVar(&f.policy, "policy", "", "`NAME` of a policy in the repository, or FILE with a policy document")
 	set.StringVar(&f.key, "key", "", "`REFERENCE` of the encryption key: env:NAME, file:/path, secretsmanager:NAME, ssm:/NAME or kms:ARN")
 	set.BoolVar(&f.json, "json", false, "print one JSON document on standard output")

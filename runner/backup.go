@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -80,7 +81,9 @@ as a tar) and command (what a program writes; a program that fails is no backup)
 
 // backupOptions are the options that all points of one run share.
 func (a *app) backupOptions(f backupFlags) (point.Options, error) {
-	opts := point.Options{RunnerVersion: runnerVersion(), Self: repo.Self(), Log: a.log, Hold: f.hold, Verify: f.verify}
+	opts := point.Options{
+		RunnerVersion: runnerVersion(), Self: repo.Self(), Log: a.log, Hold: f.hold, Verify: f.verify, Run: a.now(), RandomHost: a.hostIsRandom(),
+	}
 	var limits job.Limits
 	if a.job != nil {
 		limits = a.job.Limits
@@ -143,9 +146,13 @@ func (a *app) backup(ctx context.Context, f backupFlags) error {
 	}
 	run := &backupRun{app: a, opts: opts, rotate: !f.noRotate && (a.job == nil || a.job.RotateAfter())}
 	run.stampPolicy(ctx)
+	if len(takes) == 0 {
+		return fmt.Errorf("%w: the server has no database but its templates; is it the right one?", point.ErrEmpty)
+	}
 	if f.dryRun {
 		return run.plan(ctx, takes)
 	}
+	run.warnOfGone(ctx, takes)
 	return run.takeAll(ctx, takes)
 }
 

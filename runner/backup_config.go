@@ -49,7 +49,11 @@ func (a *app) configSource(ctx context.Context, c job.Config) (from config.Sourc
 	}
 	switch {
 	case c.Directory != "":
-		return config.Directory{Path: c.Directory}, thisHost(), nil
+		name := thisHost()
+		if a.job != nil {
+			name = a.machineSource()
+		}
+		return config.Directory{Path: c.Directory}, name, nil
 	case c.RDSInstance != "" || c.RDSCluster != "":
 		client, err := a.rdsClient(ctx, c.Region)
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 
 // takeDatabases is a logical backup of each database.
 func (a *app) takeDatabases(ctx context.Context, f backupFlags) ([]take, error) {
-	dumps, err := a.dumps(ctx, f.all)
+	dumps, every, err := a.dumps(ctx, f.all)
 	if err != nil {
 		return nil, err
 	}
@@ -24,7 +24,7 @@ func (a *app) takeDatabases(ctx context.Context, f backupFlags) ([]take, error) 
 			return backup.Options{Options: o, Target: d.target, Selection: selection, Globals: withGlobals}
 		}
 		takes[i] = take{
-			kind: job.KindLogical, source: d.source, database: d.target.Database,
+			kind: job.KindLogical, source: d.source, database: d.target.Database, every: every,
 			run: func(ctx context.Context, o point.Options) (point.Result, error) { return backup.Run(ctx, options(o)) },
 			plan: func(ctx context.Context, o point.Options) (preview, error) {
 				p, err := backup.Plan(ctx, options(o))

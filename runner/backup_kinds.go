@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -17,29 +16,12 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
 )
 
-// sourceName is what is backed up is called: by --source, the job, or else.
-func (a *app) sourceName(otherwise string) string {
-	if a.job != nil {
-		return cmp.Or(a.flags.source, a.job.Source, otherwise)
-	}
-	return cmp.Or(a.flags.source, otherwise)
-}
-
-// thisHost names this machine in a source's name.
-func thisHost() string {
-	host, err := os.Hostname()
-	if err != nil {
-		return "localhost"
-	}
-	return host
-}
-
 // takeFiles is a backup of directories as a tar.
 func (a *app) takeFiles(f backupFlags, r *repo.Repository) ([]take, error) {
 	var selection job.Files
 	otherwise := thisHost()
 	if a.job != nil {
-		selection, otherwise = *a.job.Files, a.job.Name
+		selection, otherwise = *a.job.Files, a.machineSource()
 	}
 	if len(f.paths) > 0 {
 		selection.Paths = f.paths
@@ -91,7 +73,7 @@ func (a *app) takeCommand(f backupFlags) ([]take, error) {
 	}
 	otherwise := filepath.Base(c.Argv[0]) + "@" + thisHost()
 	if a.job != nil {
-		otherwise = a.job.Name
+		otherwise = a.machineSource()
 	}
 	type previewed struct {
 		Source string   `json:"source"`
@@ -100,7 +82,7 @@ func (a *app) takeCommand(f backupFlags) ([]take, error) {
 	return []take{{
 		kind: job.KindCommand, source: a.sourceName(otherwise),
 		run: func(ctx context.Context, o point.Options) (point.Result, error) {
-			return command.Run(ctx, command.Options{Options: o, Command: c, HideEnv: a.keyVariables()})
+			return command.Run(ctx, command.Options{Options: o, Command: c, HideEnv: a.secretVariables()})
 		},
 		plan: func(_ context.Context, o point.Options) (preview, error) {
 			if err := repo.CheckSource(o.Source); err != nil {
@@ -115,12 +97,24 @@ func (a *app) takeCommand(f backupFlags) ([]take, error) {
 	}}, nil
 }
 
-// keyVariables are the variables of our environment that open the repository: no
-// other program needs them.
-func (a *app) keyVariables() []string {
+// secretVariables are the variables of our environment that open the repository or
+// that the job names as secrets: the program may be anything, and what it prints is
+// stored. One that needs PGPASSWORD gets it as long as no reference of the job
+// names it.
+func (a *app) secretVariables() []string {
 	names := []string{envKey}
-	if ref, err := secretref.Parse(a.keyReference()); err == nil && ref.Scheme == secretref.Env {
-		names = append(names, ref.Value)
+	hide := func(ref secretref.Ref) {
+		if ref.Scheme == secretref.Env {
+			names = append(names, ref.Value)
+		}
+	}
+	if ref, err := secretref.Parse(a.keyReference()); err == nil {
+		hide(ref)
+	}
+	if a.job != nil {
+		for _, r := range a.job.References() {
+			hide(r.Ref)
+		}
 	}
 	return names
 }

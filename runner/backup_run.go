@@ -24,6 +24,7 @@ type take struct {
 	kind     job.Kind
 	source   string
 	database string // of a logical backup
+	every    string // of one of every database of a server: what follows it in the name, @<source>
 	run      func(context.Context, point.Options) (point.Result, error)
 	plan     func(context.Context, point.Options) (preview, error)
 }
@@ -34,6 +35,8 @@ type preview struct {
 	text     string // for people: "Would back up …"
 	skipped  []repo.Skipped
 	warnings []string
+
+	undeclared bool // that the store locks what nothing declares was said
 }
 
 // backupRun is one invocation of backup: one point or many.
@@ -47,6 +50,8 @@ type backupRun struct {
 	errs     []error
 	deleted  []rotate.Decision
 	warnings []string
+
+	undeclared bool // it was said that the store locks what nothing declares
 }
 
 // takenPoint is a new point in the document of `backup --json`.
@@ -152,6 +157,10 @@ func (b *backupRun) take(ctx context.Context, t take) error {
 	if refused := opts.Repo.TagsRefused(); refused != nil && b.opts.Tags != nil {
 		b.warned("%s", rotate.Untagged(opts.Policy, refused))
 		b.opts.Tags = nil // said once
+	}
+	if err := opts.Repo.Undeclared(ctx); err != nil && !b.undeclared {
+		b.undeclared = true // said once
+		b.warned("%s", err)
 	}
 	b.taken = append(b.taken, takenPoint{
 		ID: m.ID, Source: m.Source, Kind: m.Kind, Start: m.Start.UTC(), End: m.End.UTC(), Bytes: m.StoredSize(), Verified: true, Held: opts.Hold,

@@ -20,7 +20,7 @@ func (d *doctor) repository(ctx context.Context) {
 		d.add("repository", bad, "", "%v", err)
 		return
 	}
-	store, err := location.Open(ctx, at, location.OpenOptions{Log: d.log})
+	store, err := d.openStore(ctx, at, location.OpenOptions{})
 	if err != nil {
 		d.add("repository", bad, "", "%v", err)
 		return

@@ -20,7 +20,7 @@ func (d *doctor) databases(ctx context.Context) {
 	if d.job != nil && d.job.Kind != job.KindLogical {
 		return
 	}
-	dumps, err := d.dumps(ctx, false)
+	dumps, _, err := d.dumps(ctx, false)
 	if err != nil {
 		d.add("connection", bad, "", "%v", err)
 		return

@@ -14,6 +14,7 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist/usemark"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/seal"
 )
 
@@ -21,7 +22,7 @@ import (
 type keyRotation struct {
 	from, to string // references
 	retire   bool
-	anyway   bool // retire although jobs still name the old reference
+	anyway   bool // retire although jobs still use the old key
 }
 
 func newKeyRotate(a *app) *cobra.Command {
@@ -43,7 +44,7 @@ a new key, take new backups there, and destroy this one when they are enough.`,
 	cmd.Flags().StringVar(&asked.to, "to", "", "`REFERENCE` of the new key")
 	cmd.Flags().StringVar(&asked.from, "from", "", "`REFERENCE` of the present key (default --key, or what the repository names)")
 	cmd.Flags().BoolVar(&asked.retire, "retire", false, "take the present key away once the new one was seen to open the repository")
-	cmd.Flags().BoolVar(&asked.anyway, "even-if-used", false, "with --retire: also when jobs in the repository still name the present key")
+	cmd.Flags().BoolVar(&asked.anyway, "even-if-used", false, "with --retire: also when jobs still name the present key, or used it when they last ran")
 	return cmd
 }
 
@@ -85,6 +86,9 @@ func (a *app) rotateKey(ctx context.Context, asked keyRotation) error {
 	old := slices.DeleteFunc(keys, func(k repo.StoredKey) bool { return k.Method != present.Method() || k.ID != present.KeyID() })
 	if asked.retire && !asked.anyway {
 		if err := a.refuseUsed(ctx, r, old, asked); err != nil {
+			return err
+		}
+		if err := a.refuseRunning(ctx, r, present.KeyID(), asked.to); err != nil {
 			return err
 		}
 	}
@@ -167,9 +171,16 @@ func (a *app) refuseUsed(ctx context.Context, r *repo.Repository, old []repo.Sto
 	delete(references, "")
 	delete(references, asked.to) // the secret behind the same reference was changed
 	var users []string
+	ended, err := endedJobs(ctx, r)
+	if err != nil {
+		return err
+	}
 	for info, err := range r.Store().List(ctx, "jobs/") {
 		if err != nil {
 			return fmt.Errorf("look for jobs that use the key: %w", err)
+		}
+		if ended[info.Key] {
+			continue
 		}
 		body, _, err := r.Store().Get(ctx, info.Key, objstore.GetOptions{})
 		if err != nil {
@@ -187,4 +198,21 @@ func (a *app) refuseUsed(ctx context.Context, r *repo.Repository, old []repo.Sto
 	slices.Sort(users)
 	users = slices.Compact(users)
 	return usagef("the key is not taken away: these jobs still name it and would make no more backups: %s; set key_ref of the repository to %s, apply, and try again (or --even-if-used)", strings.Join(users, ", "), asked.to)
+}
+
+// endedJobs gives the keys of job files that only runs of ended deployments may
+// still ask for.
+func endedJobs(ctx context.Context, r *repo.Repository) (map[string]bool, error) {
+	ended := map[string]bool{}
+	for info, err := range r.Store().List(ctx, usemark.Folder) {
+		if err != nil {
+			return nil, fmt.Errorf("look for jobs that use the key: %w", err)
+		}
+		if u, ok := usemark.ParseUse(info.Key); ok {
+			key := "jobs/" + u.Job + "/" + u.File + ".json"
+			before, seen := ended[key]
+			ended[key] = u.Ended() && (before || !seen)
+		}
+	}
+	return ended, nil
 }

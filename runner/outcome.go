@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/observe"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/rotate"
@@ -45,12 +46,15 @@ func (a *app) noteWarning(w string) {
 }
 
 // noteAges notes how old the newest good point of each source is. The oldest kind
-// of a source counts for it.
-func (a *app) noteAges(list []sourceStatus) {
+// of a source counts for it; one without a good point is as old as none is.
+func (a *app) noteAges(list []sourceStatus, none *time.Duration) {
 	ages := map[string]float64{}
 	for _, s := range list {
-		if s.Age != nil {
+		switch {
+		case s.Age != nil:
 			ages[s.Source] = max(ages[s.Source], float64(*s.Age))
+		case none != nil:
+			ages[s.Source] = max(ages[s.Source], none.Seconds())
 		}
 	}
 	a.note(func(o *outcome) { o.ages = ages })

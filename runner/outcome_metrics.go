@@ -88,16 +88,21 @@ func (t *telling) measure(ctx context.Context, n *observe.Numbers) {
 		t.log.Warn("the recovery points were not counted for the metrics", "error", err)
 		return
 	}
-	points, oldest, known := 0, 0.0, false
+	points, oldest, without := 0, 0.0, len(lanes) == 0
 	for _, l := range lanes {
 		points += len(l.points)
-		if l.newest != nil {
-			oldest, known = max(oldest, n.At.Sub(started(*l.newest)).Seconds()), true
+		if l.newest == nil {
+			without = true
+			continue
 		}
+		oldest = max(oldest, n.At.Sub(started(*l.newest)).Seconds())
+		n.Run[metric.Age] = oldest
 	}
 	n.Run[metric.RecoveryPoints] = float64(points)
-	if known {
-		n.Run[metric.Age] = oldest
+	if without {
+		if none := t.ageOfNone(ctx, t.opened, t.job.Policy, n.At); none != nil {
+			n.Run[metric.Age] = max(oldest, none.Seconds())
+		}
 	}
 	sizes, err := t.opened.Sizes(ctx, repo.Filter{})
 	if err != nil {

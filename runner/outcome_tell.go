@@ -30,7 +30,7 @@ func (a *app) tellOfJobs(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		if run := cmd.RunE; isJobCommand(cmd) {
 			cmd.RunE = func(cmd *cobra.Command, args []string) error {
-				if !a.runsJob(cmd) {
+				if !a.runsJob(cmd, args) {
 					return run(cmd, args)
 				}
 				return a.tell(cmd, func() error { return run(cmd, args) })
@@ -46,13 +46,19 @@ func isJobCommand(cmd *cobra.Command) bool {
 
 // runsJob tells whether this is a run of the job. A verification of what a backup
 // job made, started by hand with its job file, is none: it would pass for a backup.
-// Nor is a dry run.
-func (a *app) runsJob(cmd *cobra.Command) bool {
+// Nor is a dry run, or one of something else than the job says.
+func (a *app) runsJob(cmd *cobra.Command, args []string) bool {
 	if a.job == nil || a.job.Kind.Words()[0] != cmd.Name() {
 		return false
 	}
-	dry := cmd.Flags().Lookup("dry-run")
-	return dry == nil || dry.Value.String() != "true"
+	if dry := cmd.Flags().Lookup("dry-run"); dry != nil && dry.Value.String() == "true" {
+		return false
+	}
+	if by := a.notOfJob(cmd, args); by != "" {
+		a.log.Info("this run does something else than the job says, so nobody is told of it and no metrics are published", "job", a.job.Name, "because_of", by)
+		return false
+	}
+	return true
 }
 
 // telling is a run that others are told of.
@@ -142,7 +148,7 @@ func (t *telling) ended(ctx context.Context, err error) observe.Report {
 	r.Seconds = r.End.Sub(r.Start).Seconds()
 	code := endCode(ctx, err)
 	r.Event, r.ExitCode, r.Outcome = observe.EventOf(code), &code, code.String()
-	r.Error = errorLine(ctx, t.withKeyTrail(err))
+	r.Error = errorLine(ctx, t.withKeyTrail(withoutOutput(err)))
 	r.Warnings, r.Points, r.DeletedPoints, r.DeletedBytes = o.warnings, o.points, o.deleted, o.deletedBytes
 	if r.Error == "" && r.Event == job.OnFailure {
 		r.Error = exitcode.Table()[code].Meaning

@@ -320,10 +320,10 @@ func TestABackupIsToldWithWhatItMade(t *testing.T) {
 		}
 	}
 	r := l.report(t)
-	if len(r.Points) != 1 || r.Points[0].Source != "nightly-command" || r.Points[0].Kind != "command" || r.Points[0].Plain != 3893 || r.Points[0].Stored == 0 {
+	if len(r.Points) != 1 || r.Points[0].Source != "nightly-command@"+thisHost() || r.Points[0].Kind != "command" || r.Points[0].Plain != 3893 || r.Points[0].Stored == 0 {
 		t.Fatalf("%+v", r)
 	}
-	for _, want := range []string{`"Succeeded":1`, `"PlainBytes":3893`, `"RecoveryPoints":4`, `"SizeRatio":100`, `"Source":"nightly-command"`} {
+	for _, want := range []string{`"Succeeded":1`, `"PlainBytes":3893`, `"RecoveryPoints":4`, `"SizeRatio":100`, `"Source":"nightly-command@` + thisHost() + `"`} {
 		if !strings.Contains(got.stderr, want) {
 			t.Errorf("%s is not in %s", want, got.stderr)
 		}

@@ -11,8 +11,6 @@ import (
 
 	awsrds "github.com/pgbackup/terraform-provider-pgbackup/internal/awsapi/rds"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/metric"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/rds"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/rotate"
@@ -28,7 +26,7 @@ func newRDS(a *app) *cobra.Command {
 recovery points of a repository: the policy rotates them, a hold keeps them, list, show
 and verify know them. Automated snapshots, and those somebody else made, are listed and
 never touched.`,
-	}, newRDSList(a), newRDSSnapshot(a))
+	}, newRDSList(a), newRDSSnapshot(a), newRDSRetag(a))
 }
 
 func (f *rdsFlags) register(cmd *cobra.Command) {
@@ -72,12 +70,7 @@ func (a *app) rdsClient(ctx context.Context, region string) (*awsrds.Client, err
 	return awsrds.New(cfg), nil
 }
 
-// releaseRDS and checkRDS are how rotation and verification reach the snapshots of
-// a repository's points.
-func (a *app) releaseRDS(r *repo.Repository) func(context.Context, *repo.Manifest) error {
-	return rds.Release(a.rdsClient, r.ID(), a.log)
-}
-
+// checkRDS is how verification reaches the snapshots of a repository's points.
 func (a *app) checkRDS() func(context.Context, *repo.Manifest) error { return rds.Check(a.rdsClient) }
 
 // target is what the flags name, or else the job.
@@ -147,11 +140,6 @@ func (a *app) snapshotRDS(ctx context.Context, of rdsFlags, f backupFlags) error
 	if !b.opts.Repo.HasKey() {
 		return repoNeedsKey(b.opts.Repo)
 	}
-	at, err := location.Parse(b.opts.Repo.URL())
-	if err != nil {
-		return err
-	}
-	b.opts.Repository = metric.Repository(at)
 	b.opts.Source = cmp.Or(b.opts.Source, rds.DefaultSource(t, b.opts.RDS.Region()))
 	rotates := !f.noRotate && (a.job == nil || a.job.RotateAfter())
 	if found, err := a.policyRules(ctx, b.opts.Repo); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/rds"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/rotate"
 )
@@ -70,7 +71,7 @@ func (a *app) rotate(ctx context.Context, keep *keepFlags, kind string, dryRun b
 func (a *app) rotateOptions(ctx context.Context, r *repo.Repository, found rules) (rotate.Options, error) {
 	opts := rotate.Options{
 		Repo: r, Rules: found.Rules, Now: a.now(), Policy: found.name, PolicyRevision: found.revision,
-		By: by(), Self: repo.Self(), Log: a.log, Release: a.releaseRDS(r),
+		By: by(), Self: repo.Self(), Log: a.log, Release: rds.Release(a.rdsClient, r, a.log), Standing: rds.Standing(a.rdsClient),
 	}
 	rev := found.declared()
 	if rev == nil {
@@ -129,6 +130,9 @@ func (a *app) ownSources(ctx context.Context) (func(string) bool, error) {
 // otherSources matches the source of a job that makes one, and what the source of
 // any other job says.
 func (a *app) otherSources(ctx context.Context) (func(string) bool, error) {
+	if a.readsMachine() {
+		return a.ofMachines, nil
+	}
 	name := a.jobSource()
 	if name == "" && (a.job.Kind == job.KindGlobals || a.job.Kind == job.KindConfig) {
 		var err error

@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
@@ -149,7 +148,10 @@ func (a *app) filter(kind string) repo.Filter {
 func (a *app) find(ctx context.Context, r *repo.Repository, name, kind string) (repo.Listed, error) {
 	f := a.filter(kind)
 	if f.Source == "" && name == "latest" {
-		f.Source = a.jobSource()
+		var err error
+		if f.Source, err = a.latestSource(ctx, r, kind); err != nil {
+			return repo.Listed{}, err
+		}
 	}
 	if name == "latest" && kind == "" {
 		var err error
@@ -164,28 +166,6 @@ func (a *app) find(ctx context.Context, r *repo.Repository, name, kind string) (
 		}
 	}
 	return found, err
-}
-
-// jobSource is the one source that the job makes, "" when there are several or
-// when only a connection would tell.
-func (a *app) jobSource() string {
-	if a.job == nil {
-		return ""
-	}
-	l := a.job.Logical
-	switch {
-	case a.job.Kind == job.KindFiles, a.job.Kind == job.KindCommand:
-		return cmp.Or(a.job.Source, a.job.Name)
-	case !a.job.Kind.MakesPoints():
-		return ""
-	case a.job.Source == "" || l == nil:
-		return a.job.Source
-	case !l.DatabaseURLRef.IsZero():
-		return a.job.Source
-	case len(l.Databases) == 1:
-		return l.Databases[0] + "@" + a.job.Source
-	}
-	return ""
 }
 
 // errOrphans: a repository was at this place and lost its repository.json.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,7 +84,11 @@ func (a *app) status(ctx context.Context, f statusFlags) error {
 	for i, l := range lanes {
 		list[i] = l.status(now, promised)
 	}
-	a.noteAges(list)
+	var none *time.Duration
+	if slices.ContainsFunc(lanes, func(l lane) bool { return l.newest == nil }) {
+		none = a.ageOfNone(ctx, r, a.statusPolicy(), now)
+	}
+	a.noteAges(list, none)
 	return a.tellStatus(list, promised)
 }
 

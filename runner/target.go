@@ -180,36 +180,34 @@ type dump struct {
 
 // dumps lists the databases to back up. A connection string means one database,
 // whose source may be named freely; a job's list, and all databases, make one
-// source each: <database>@<source>.
-func (a *app) dumps(ctx context.Context, all bool) ([]dump, error) {
+// source each: <database>@<source>. Where they are all that the server has, every is
+// what the names of their sources end with.
+func (a *app) dumps(ctx context.Context, all bool) (list []dump, every string, err error) {
 	s, err := a.server(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	name := a.flags.source
-	if name == "" && a.job != nil {
-		name = a.job.Source
-	}
+	name := a.sourceName("")
 	if s.one && !all {
 		if name == "" {
 			name = s.Database + "@" + hostName(s.Target)
 		}
-		return []dump{{s.Target, name}}, nil
-	}
-	databases := s.databases
-	if len(databases) == 0 || all {
-		if databases, err = postgres.ListDatabases(ctx, s.Target); err != nil {
-			return nil, err
-		}
+		return []dump{{s.Target, name}}, "", nil
 	}
 	if name == "" {
 		name = hostName(s.Target)
 	}
-	list := make([]dump, len(databases))
-	for i, db := range databases {
-		list[i] = dump{s.WithDatabase(db), db + "@" + name}
+	databases := s.databases
+	if len(databases) == 0 || all {
+		every = "@" + name
+		if databases, err = postgres.ListDatabases(ctx, s.Target); err != nil {
+			return nil, "", err
+		}
 	}
-	return list, nil
+	for _, db := range databases {
+		list = append(list, dump{s.WithDatabase(db), db + "@" + name})
+	}
+	return list, every, nil
 }
 
 // hostName names a server in a source's name: its host, with the port where it

@@ -88,11 +88,12 @@ locals {
 resource "pgbackup_schedule" "nightly" {
   for_each = var.databases
 
-  name   = "nightly-${each.key}"
-  policy = pgbackup_policy.prod.id
-  runner = pgbackup_runner.main.release
-  cron   = each.value.cron
-  source = each.key
+  name    = "nightly-${each.key}"
+  policy  = pgbackup_policy.prod.id
+  runner  = pgbackup_runner.main.release
+  key_ref = var.key_ref
+  cron    = each.value.cron
+  source  = each.key
 
   job = {
     logical = {
@@ -117,30 +118,34 @@ resource "pgbackup_schedule" "nightly" {
 # What needs no PostgreSQL programs runs on Lambda: the stored backups are read
 # again every week, and every day somebody asks how old the newest one is.
 resource "pgbackup_schedule" "verify" {
-  name   = "verify"
-  policy = pgbackup_policy.prod.id
-  runner = pgbackup_runner.main.release
-  cron   = "0 5 * * 0"
-  job    = { verify = {} }
-  run_on = { lambda = local.lambda }
+  name    = "verify"
+  policy  = pgbackup_policy.prod.id
+  runner  = pgbackup_runner.main.release
+  key_ref = var.key_ref
+  cron    = "0 5 * * 0"
+  job     = { verify = {} }
+  run_on  = { lambda = local.lambda }
 }
 
 resource "pgbackup_schedule" "freshness" {
-  name   = "freshness"
-  policy = pgbackup_policy.prod.id
-  runner = pgbackup_runner.main.release
-  cron   = "0 8 * * *"
-  job    = { freshness = { max_age = "26h" } }
-  run_on = { lambda = local.lambda }
+  name    = "freshness"
+  policy  = pgbackup_policy.prod.id
+  runner  = pgbackup_runner.main.release
+  key_ref = var.key_ref
+  cron    = "0 8 * * *"
+  job     = { freshness = { max_age = "26h" } }
+  run_on  = { lambda = local.lambda }
 }
 
 # Objects of the Kubernetes cluster, from inside it: `terraform output -raw
-# kubernetes_manifest | kubectl apply -f -`.
+# kubernetes_manifest | kubectl apply -f -`. The service account in it needs a
+# ClusterRole that may get and list them, which is the cluster's to grant.
 resource "pgbackup_schedule" "cluster_objects" {
-  name   = "cluster-objects"
-  policy = pgbackup_policy.prod.id
-  runner = pgbackup_runner.main.release
-  cron   = "30 1 * * *"
+  name    = "cluster-objects"
+  policy  = pgbackup_policy.prod.id
+  runner  = pgbackup_runner.main.release
+  key_ref = var.key_ref
+  cron    = "30 1 * * *"
 
   job = {
     command = {
@@ -162,11 +167,12 @@ resource "pgbackup_schedule" "cluster_objects" {
 # The policy is applied once more from GitHub, where somebody may also start it by
 # hand: `terraform output -raw github_workflow > .github/workflows/backup.yaml`.
 resource "pgbackup_schedule" "rotate" {
-  name   = "rotate"
-  policy = pgbackup_policy.prod.id
-  runner = pgbackup_runner.main.release
-  cron   = "0 6 * * *"
-  job    = { rotate = {} }
+  name    = "rotate"
+  policy  = pgbackup_policy.prod.id
+  runner  = pgbackup_runner.main.release
+  key_ref = var.key_ref
+  cron    = "0 6 * * *"
+  job     = { rotate = {} }
 
   run_on = {
     github_actions = {
@@ -191,12 +197,13 @@ resource "pgbackup_rds_retention" "main" {
 resource "pgbackup_schedule" "snapshot" {
   for_each = var.rds_instances
 
-  name   = "snapshot-${each.key}"
-  policy = pgbackup_policy.prod.id
-  runner = pgbackup_runner.main.release
-  cron   = "0 3 * * *"
-  job    = { rds_snapshot = { instance = each.key } }
-  run_on = { lambda = local.lambda }
+  name    = "snapshot-${each.key}"
+  policy  = pgbackup_policy.prod.id
+  runner  = pgbackup_runner.main.release
+  key_ref = var.key_ref
+  cron    = "0 3 * * *"
+  job     = { rds_snapshot = { instance = each.key } }
+  run_on  = { lambda = local.lambda }
 }
 
 # One more before each release, kept until it is let go.

@@ -28,6 +28,8 @@ var (
 	ErrThrottled = errors.New("too many requests")
 	// ErrForeign: something of that name is there and pgbackup did not make it.
 	ErrForeign = errors.New("is there already, and not made by pgbackup")
+	// ErrSuperseded: a later deployment of the same name has taken it over.
+	ErrSuperseded = errors.New("belongs to a later deployment of the same name")
 	// ErrTimeout: something did not become what was waited for.
 	ErrTimeout = errors.New("timed out")
 )
@@ -144,6 +146,22 @@ func Until(ctx context.Context, w Waiting, look func(ctx context.Context) (done 
 		case <-timer.C:
 		}
 	}
+}
+
+// UntilKnown calls until the service knows what was just made, for a minute: AWS
+// answers from several places, and not all of them know of it at once. what is
+// what was made, for the error.
+func UntilKnown(ctx context.Context, what string, call func(ctx context.Context) error) error {
+	var last error
+	err := Until(ctx, Waiting{What: what + " to be known everywhere", Limit: time.Minute, Most: 5 * time.Second}, func(ctx context.Context) (bool, string, error) {
+		last = call(ctx)
+		unknown := errors.Is(last, ErrGone) || slices.Contains(gone, Code(last)) || Is(last, "OperationAbortedException", "OperationAborted", "ConflictException", "ResourceConflictException")
+		return !unknown, "not known yet", nil
+	})
+	if errors.Is(err, ErrTimeout) {
+		return last
+	}
+	return errors.Join(err, last)
 }
 
 // settling is how long a new role may be unknown to the rest of AWS.

@@ -115,3 +115,26 @@ func TestARoleThatIsNotKnownYetIsWaitedFor(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatWasJustMadeIsWaitedForUntilEverybodyKnowsIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, code := range []string{"ResourceNotFoundException", "OperationAbortedException"} {
+			calls := 0
+			err := awsapi.UntilKnown(t.Context(), "log group x", func(ctx context.Context) error {
+				if calls++; calls < 4 {
+					return awsapi.Explain(ctx, "changing log group x", "logs:PutRetentionPolicy", answer(code, "please try again"))
+				}
+				return nil
+			})
+			if err != nil || calls != 4 {
+				t.Errorf("%s: %d calls, %v", code, calls, err)
+			}
+		}
+		begun := time.Now()
+		err := awsapi.UntilKnown(t.Context(), "log group x", func(context.Context) error { return answer("ResourceNotFoundException", "no such group") })
+		if !awsapi.Is(err, "ResourceNotFoundException") || time.Since(begun) > 2*time.Minute {
+			t.Errorf("%v after %s", err, time.Since(begun))
+		}
+	})
+}

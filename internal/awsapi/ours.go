@@ -17,6 +17,9 @@ const (
 	TagRepository = "pgbackup:repository"
 	// TagName is the name of the schedule, alarm or other resource it belongs to.
 	TagName = "pgbackup:name"
+	// TagGeneration tells apart deployments that followed each other under one
+	// name: who is to remove one must not remove the next.
+	TagGeneration = "pgbackup:generation"
 
 	// Terraform is the value of TagManagedBy.
 	Terraform = "terraform"
@@ -63,6 +66,15 @@ func CheckOurs(what string, tags map[string]string) error {
 		return nil
 	}
 	return fmt.Errorf("%s %w: it has no tag %s = %s. Remove it or give it another name; if it is a part of this configuration that lost its tag, put the tag back", what, ErrForeign, TagManagedBy, Terraform)
+}
+
+// CheckGeneration gives ErrSuperseded for something of another generation than
+// own. Things of earlier versions have none, and are anybody's: "" on either side.
+func CheckGeneration(what, found, own string) error {
+	if found == "" || own == "" || found == own {
+		return nil
+	}
+	return fmt.Errorf("%s %w: its tag %s is %s and not %s", what, ErrSuperseded, TagGeneration, found, own)
 }
 
 // TagChange says how to get from the tags something has to those it should have:

@@ -45,7 +45,7 @@ func Run(ctx context.Context, o Options) (point.Result, error) {
 }
 
 func (o *Options) defaults() {
-	o.Options.Defaults()
+	o.Defaults()
 	if o.LockTimeout <= 0 {
 		o.LockTimeout = defaultLock
 	}

@@ -5,6 +5,7 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -219,10 +220,23 @@ func (b *bench) write() {
 	p("| listing of %s points of %d sources on S3 | one LIST of the same keys, page after page | %.2fx its time (%.1f s) | |", "1,000,000", manySources, ratio(ourListing, pageByPage), b.rows[ourListing].wall().Seconds())
 	p("| decision about what was listed | | %.2f s | 2 s |", b.rows[ourDecision].wall().Seconds())
 	p("| plan of %d resources, nothing changed | a plan of %d `terraform_data` | %.2fx its time | |", planned, planned, ratio(ourPlan, otherPlan))
-	fmt.Print("\n" + out.String())
-	if *report != "" {
-		if err := os.WriteFile(*report, []byte(out.String()), 0o644); err != nil {
-			b.t.Fatal(err)
-		}
+	b.publish(strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n"))
+}
+
+// publish prints lines of the table and puts them at the end of the report: every
+// test of a run adds its rows.
+func (b *bench) publish(lines []string) {
+	text := strings.Join(lines, "\n") + "\n"
+	fmt.Print("\n" + text)
+	if *report == "" {
+		return
+	}
+	f, err := os.OpenFile(*report, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err == nil {
+		_, err = f.WriteString(text)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		b.t.Fatal(err)
 	}
 }

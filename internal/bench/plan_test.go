@@ -24,17 +24,7 @@ const (
 // plans compares a plan of our resources, nothing changed, with one of as many
 // resources that belong to Terraform itself and touch nothing.
 func (b *bench) plans() {
-	if *providerBin == "" {
-		b.t.Fatal("give -provider; `make bench` does")
-	}
-	cli := testenv.Terraform(b.t)
-	config := filepath.Join(b.dir, "cli.tfrc")
-	overrides := ""
-	for _, registry := range []string{"registry.terraform.io", "registry.opentofu.org"} {
-		overrides += fmt.Sprintf("    %q = %q\n", registry+"/pgbackup/pgbackup", filepath.Dir(*providerBin))
-	}
-	b.file(config, "provider_installation {\n  dev_overrides {\n"+overrides+"  }\n  direct {}\n}\n")
-	b.env = append(b.env, "TF_CLI_CONFIG_FILE="+config, "CHECKPOINT_DISABLE=1")
+	cli := b.terraform()
 
 	ours := b.configuration("ours", fmt.Sprintf(`
 terraform {
@@ -61,6 +51,22 @@ resource "pgbackup_policy" "app" {
 		b.measure(ourPlan, b.must(run(b.ctx, b.env, cli, "-chdir="+ours, "plan", "-detailed-exitcode", "-no-color")))
 		b.measure(otherPlan, b.must(run(b.ctx, b.env, cli, "-chdir="+other, "plan", "-detailed-exitcode", "-no-color")))
 	}
+}
+
+// terraform gives the CLI, led to the provider that was built.
+func (b *bench) terraform() (cli string) {
+	if *providerBin == "" {
+		b.t.Fatal("give -provider; `make bench` does")
+	}
+	cli = testenv.Terraform(b.t)
+	config := filepath.Join(b.dir, "cli.tfrc")
+	overrides := ""
+	for _, registry := range []string{"registry.terraform.io", "registry.opentofu.org"} {
+		overrides += fmt.Sprintf("    %q = %q\n", registry+"/pgbackup/pgbackup", filepath.Dir(*providerBin))
+	}
+	b.file(config, "provider_installation {\n  dev_overrides {\n"+overrides+"  }\n  direct {}\n}\n")
+	b.env = append(b.env, "TF_CLI_CONFIG_FILE="+config, "CHECKPOINT_DISABLE=1")
+	return cli
 }
 
 func (b *bench) configuration(name, text string) string {

@@ -107,6 +107,11 @@ func forRepository(j job.Job, at job.RepositoryURL, target string, f Facts) Docu
 	if a.locks {
 		add("LockPoints", arns([]string{manifests, points}), "s3:GetObjectRetention", "s3:PutObjectRetention")
 	}
+	if a.locks && !a.extends {
+		// A HEAD tells of a lock only who may ask for it: that the repository itself is
+		// locked while nothing declares it is how a removed declaration is noticed.
+		add("SeeLock", arns([]string{repository}), "s3:GetObjectRetention")
+	}
 	if a.extends {
 		// The right to lock longer. Nothing here may shorten a lock or go round it.
 		add("LockRepository", arns([]string{keys, protection, repository}), "s3:GetObjectRetention", "s3:PutObjectRetention")

@@ -39,7 +39,7 @@ type Job struct {
 	Repository string        `json:"repository"`       // see ParseRepository
 	KeyRef     secretref.Ref `json:"key_ref,omitzero"` // outer key of a sealed repository
 	Policy     string        `json:"policy,omitempty"` // name of a policy in the repository
-	Source     string        `json:"source,omitempty"` // name of what is backed up; "" is made from host and database
+	Source     string        `json:"source,omitempty"` // name of what is backed up; "" is made from host and database, or from job and host
 	// What the kind of the job needs to know; the one its Kind names is given,
 	// kinds without one need nothing.
 	Logical     *Logical     `json:"logical,omitempty"`

@@ -32,7 +32,10 @@ const (
 	RepositoryBytes Name = "RepositoryBytes"
 	// RecoveryPoints is how many there are under the policy.
 	RecoveryPoints Name = "RecoveryPoints"
-	// Age of the newest verified point of the source that is furthest behind.
+	// Age of the newest verified point of the source that is furthest behind. For a
+	// source without one, and where there is no point at all, it counts from when
+	// the first revision of the policy was made: silence from the beginning is
+	// silence too.
 	Age Name = "Age"
 	// SizeRatio is how large a new point is in percent of the median of the seven
 	// before it of its source; there is none for the first three points. A run

@@ -40,6 +40,8 @@ var (
 	ErrArchived = errors.New("archived")
 	// ErrUnsupported: the store does not honour what the call needs.
 	ErrUnsupported = errors.New("not supported by this store")
+	// ErrLockUnknown: the store answered, and did not say whether the object is locked.
+	ErrLockUnknown = errors.New("the store does not say whether it is locked")
 	// ErrTransient: worth trying again (throttling, 5xx, reset connection,
 	// stalled transfer). Set by adapters; acted on by Retry.
 	ErrTransient = errors.New("temporary failure of the store")
@@ -55,6 +57,11 @@ type Info struct {
 	// CRC64NVME is the store's own checksum over the whole object, or nil where
 	// the store does not report one. Only Put and Complete always fill it.
 	CRC64NVME *uint64
+	// LockUntil is until when the store keeps the version from deletion, in LockMode,
+	// as Head tells. Zero where it is not locked, the store has no locks, or this
+	// identity may not see them.
+	LockUntil time.Time
+	LockMode  string
 }
 
 // Condition makes a write conditional. The zero value writes always.
@@ -116,6 +123,10 @@ type Store interface {
 	AbortUploads(ctx context.Context, prefix string) (int, error)
 	// PendingUploads counts the unfinished uploads under prefix.
 	PendingUploads(ctx context.Context, prefix string) (int, error)
+	// Above names the places above this one, nearest first, that have an object of
+	// that key: shorter prefixes of the bucket, or the folders that the directory
+	// lies in. Places that may not be looked at are passed over.
+	Above(ctx context.Context, key string) ([]string, error)
 	// URL names the store for people and messages (file:///backups,
 	// s3://bucket/prefix). It holds no secret.
 	URL() string

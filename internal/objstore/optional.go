@@ -49,7 +49,7 @@ type Locker interface {
 	// version.
 	Lock(ctx context.Context, key, versionID string, until time.Time, mode string) error
 	// LockedUntil tells mode and end of a version's lock; "" and zero for none, or
-	// one that ended.
+	// one that ended. ErrLockUnknown where the answer leaves that open.
 	LockedUntil(ctx context.Context, key, versionID string) (mode string, until time.Time, err error)
 	// LegalHold keeps a version without an end, until it is taken back with on =
 	// false. It is independent of Lock.

@@ -135,6 +135,14 @@ func (r *retryStore) Get(ctx context.Context, key string, opts GetOptions) (io.R
 	return &resumingReader{ctx: ctx, store: r, key: key, opts: opts, first: info, body: body}, info, nil
 }
 
+func (r *retryStore) Above(ctx context.Context, key string) (places []string, err error) {
+	err = r.do(ctx, "look above for", key, func() (err error) {
+		places, err = r.Store.Above(ctx, key)
+		return err
+	})
+	return places, err
+}
+
 func (r *retryStore) Head(ctx context.Context, key, versionID string) (info Info, err error) {
 	err = r.do(ctx, "head", key, func() (err error) {
 		info, err = r.Store.Head(ctx, key, versionID)

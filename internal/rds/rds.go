@@ -33,7 +33,7 @@ const (
 // Tags of a snapshot beside those of package awsapi. Together they are what ours
 // means: the same account may hold snapshots of many repositories, and of people.
 const (
-	TagRepositoryID = "pgbackup:repository-id" // id in repository.json: two repositories never share it
+	TagRepositoryID = "pgbackup:repository-id" // id in repository.json, which copies of it share
 	TagSource       = "pgbackup:source"
 	TagPoint        = "pgbackup:point"   // id of the recovery point
 	TagRequest      = "pgbackup:request" // what asked for it, see Options.Request
@@ -61,10 +61,8 @@ type Options struct {
 	Target api.Target
 	Source string // "" is DefaultSource
 
-	// Repository is the value of the tag awsapi.TagRepository.
-	Repository string
-	Name       string            // of the schedule or resource, for the tag awsapi.TagName; may be ""
-	Tags       map[string]string // more tags of the snapshot
+	Name string            // of the schedule or resource, for the tag awsapi.TagName; may be ""
+	Tags map[string]string // more tags of the snapshot
 	// Request names what asks for the snapshot. One that was made for the same
 	// request within a day and never became a point, because whoever asked died, is
 	// finished instead of taking another. "" always takes a new one.
@@ -132,26 +130,13 @@ func tagValue(text string) string {
 
 // tags of the snapshot that becomes point.
 func (o *Options) tags(point string) map[string]string {
-	tags := awsapi.OwnTags(o.Tags, tagValue(o.Repository), o.Name)
-	tags[TagRepositoryID], tags[TagSource], tags[TagPoint] = o.Repo.ID(), tagValue(o.Source), point
+	own := ownerOf(o.Repo)
+	tags := awsapi.OwnTags(o.Tags, own.place, o.Name)
+	tags[TagRepositoryID], tags[TagSource], tags[TagPoint] = own.id, tagValue(o.Source), point
 	if o.Request != "" {
 		tags[TagRequest] = tagValue(o.Request)
 	}
 	return tags
-}
-
-// ours reports whether a snapshot was made for a source of this repository.
-func ours(s api.Snapshot, repositoryID string) bool {
-	return s.Type == api.Manual && awsapi.Ours(s.Tags) && s.Tags[TagRepositoryID] == repositoryID && s.Tags[TagPoint] != ""
-}
-
-// Point is the id of the recovery point that a snapshot was made for, and the id of
-// the repository; "" for a snapshot that pgbackup did not make.
-func Point(s api.Snapshot) (id, repositoryID string) {
-	if !ours(s, s.Tags[TagRepositoryID]) {
-		return "", ""
-	}
-	return s.Tags[TagPoint], s.Tags[TagRepositoryID]
 }
 
 // sameAccount is an error when the credentials are of another account than what a

@@ -124,7 +124,7 @@ func TestAnotherRepositoryAndAnotherSourceAreLeftAlone(t *testing.T) {
 	w := newWorld(t)
 	left := w.leave()
 	other := w.newRepository()
-	theirs := w.take(func(o *rds.Options) { o.Repo, o.Repository = other, w.repo.URL() })
+	theirs := w.take(func(o *rds.Options) { o.Repo = other })
 	if len(theirs.Adopted) != 0 {
 		t.Errorf("the other repository took %s", left)
 	}
@@ -132,7 +132,7 @@ func TestAnotherRepositoryAndAnotherSourceAreLeftAlone(t *testing.T) {
 		t.Errorf("the other source took %s", left)
 	}
 	// A manifest of this repository that names a snapshot of the other one.
-	if err := rds.Release(w.clients, w.repo.ID(), nil)(t.Context(), theirs.Manifest); !errors.Is(err, awsapi.ErrForeign) {
+	if err := rds.Release(w.clients, w.repo, nil)(t.Context(), theirs.Manifest); !errors.Is(err, awsapi.ErrForeign) {
 		t.Errorf("released: %v", err)
 	}
 	if names := w.snapshots(); !slices.Contains(names, left) || !slices.Contains(names, theirs.Manifest.RDS.Snapshot) {
@@ -195,7 +195,7 @@ func TestADeletionThatDiedAfterItsTombstoneIsFinished(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	err := w.repo.DeleteAfter(ctx, first.Manifest.Ref(), repo.Tombstone{Deleted: time.Now()}, func(ctx context.Context) error {
 		defer cancel()
-		return rds.Release(w.clients, w.repo.ID(), nil)(ctx, first.Manifest)
+		return rds.Release(w.clients, w.repo, nil)(ctx, first.Manifest)
 	})
 	if err == nil {
 		t.Fatal("it was not killed")
@@ -224,7 +224,7 @@ func TestASnapshotThatSomebodyDeletedIsABadPointAndTheLastGoodStays(t *testing.T
 	if report := w.verify(); len(report.Bad) != 0 || len(report.Unchecked) != 1 || !errors.Is(report.Unchecked[0].Err, rds.ErrOtherAccount) {
 		t.Errorf("%+v", report)
 	}
-	if err := rds.Release(w.clients, w.repo.ID(), nil)(t.Context(), second.Manifest); !errors.Is(err, rds.ErrOtherAccount) {
+	if err := rds.Release(w.clients, w.repo, nil)(t.Context(), second.Manifest); !errors.Is(err, rds.ErrOtherAccount) {
 		t.Errorf("released: %v", err)
 	}
 	w.front.change("GetCallerIdentity", nil)

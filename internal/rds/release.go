@@ -28,15 +28,17 @@ func find(ctx context.Context, clients Clients, m *repo.Manifest) (c *api.Client
 		return c, s, false, sameAccount(ctx, c, m)
 	}
 	if err == nil && s.ARN != m.RDS.ARN {
-		err = fmt.Errorf("%w: the snapshot of recovery point %s is %s, here is %s", ErrOtherAccount, m.ID, m.RDS.ARN, s.ARN)
+		err = otherSnapshot(m, s)
 	}
 	return c, s, err == nil, err
 }
 
 // Release deletes the snapshots of points that a rotation lets go, for
-// rotate.Options. Only a manual snapshot that carries the tags of this repository
-// and of this very point goes; one that is gone is fine.
-func Release(clients Clients, repositoryID string, log *slog.Logger) func(context.Context, *repo.Manifest) error {
+// rotate.Options. Only a manual snapshot that carries the tags of this repository,
+// at this place, and of this very point goes; one that is gone is fine.
+// ErrOtherPlace when the repository is a copy of the one that the snapshot is of.
+func Release(clients Clients, r *repo.Repository, log *slog.Logger) func(context.Context, *repo.Manifest) error {
+	own := ownerOf(r)
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -47,8 +49,11 @@ func Release(clients Clients, repositoryID string, log *slog.Logger) func(contex
 			return err
 		case !there || s.Status == "deleting":
 			return nil
-		case !ours(s, repositoryID):
-			return fmt.Errorf("%s %w: it has not the tags %s and %s of this repository (id %s). Put them back, or delete it by hand; the recovery point is kept until then", s, awsapi.ErrForeign, awsapi.TagManagedBy, TagRepositoryID, repositoryID)
+		case !own.sameID(s), s.Tags[awsapi.TagRepository] == "":
+			return fmt.Errorf("%s %w: it has not the tags %s, %s (%s) and %s (%s) of this repository. Put them back, or delete it by hand; the recovery point is kept until then", s, awsapi.ErrForeign, awsapi.TagManagedBy, TagRepositoryID, own.id, awsapi.TagRepository, own.place)
+		case !own.ours(s):
+			was := s.Tags[awsapi.TagRepository]
+			return fmt.Errorf("%s %w: its tag %s says %q, this is %s. A copy deletes nothing of the original, and keeps the recovery point. If the repository was moved here, run `pgbackup-runner rds retag --repository %s --from %s` once", s, ErrOtherPlace, awsapi.TagRepository, was, own.place, r.URL(), was)
 		case s.Tags[TagPoint] != m.ID:
 			log.Warn("the snapshot is another recovery point's by now and is kept", "snapshot", s.Name, "point", m.ID, "of", s.Tags[TagPoint])
 			return nil
@@ -63,16 +68,9 @@ func Release(clients Clients, repositoryID string, log *slog.Logger) func(contex
 func Check(clients Clients) func(context.Context, *repo.Manifest) error {
 	return func(ctx context.Context, m *repo.Manifest) error {
 		_, s, there, err := find(ctx, clients, m)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case !there:
-			return fmt.Errorf("%w: RDS snapshot (%s) is gone: somebody deleted it in AWS", repo.ErrDamaged, m.RDS.Snapshot)
-		case s.Ready():
-			return nil
-		case failed(s), s.Status == "deleting":
-			return fmt.Errorf("%w: %s is %s", repo.ErrDamaged, s, s.Status)
 		}
-		return fmt.Errorf("%s is %s at the moment: look again later", s, s.Status)
+		return restorable(m, s, there)
 	}
 }

@@ -153,7 +153,7 @@ func (w *world) newRepository() *repo.Repository {
 
 func (w *world) options(change ...func(*rds.Options)) rds.Options {
 	o := rds.Options{
-		Repo: w.repo, RDS: w.api, Target: shop, Repository: w.repo.URL(), Limit: 5 * time.Second, First: 10 * time.Millisecond,
+		Repo: w.repo, RDS: w.api, Target: shop, Limit: 5 * time.Second, First: 10 * time.Millisecond,
 		Self: repo.Self(), Clock: func() time.Time { return w.now },
 	}
 	for _, c := range change {
@@ -206,7 +206,7 @@ func (w *world) rotate(keep int, r *repo.Repository) (rotate.Outcome, error) {
 	rules := retention.Rules{}
 	rules.KeepLast = keep
 	return rotate.Run(w.t.Context(), rotate.Options{
-		Repo: r, Rules: rules, Now: time.Now(), Self: repo.Self(), Release: rds.Release(w.clients, r.ID(), slog.New(slog.DiscardHandler)),
+		Repo: r, Rules: rules, Now: time.Now(), Self: repo.Self(), Release: rds.Release(w.clients, r, slog.New(slog.DiscardHandler)), Standing: rds.Standing(w.clients),
 	})
 }
 

@@ -38,8 +38,8 @@ type run struct {
 
 // Take makes a manual snapshot and, once RDS says that it is available, the
 // recovery point that stands for it. Whatever ends it in between leaves a tagged
-// snapshot, which the next run for the source finishes. The result is valid with an
-// error too.
+// snapshot, which the next run for the source finishes; where it cannot, it takes its
+// own all the same and warns. The result is valid with an error too.
 func Take(ctx context.Context, o Options) (Result, error) {
 	o.defaults()
 	var result Result
@@ -91,10 +91,16 @@ func (r *run) take(ctx context.Context) (err error) {
 	if err := r.checkSame(ctx, points); err != nil {
 		return err
 	}
-	if done, err := r.finishLeft(ctx, points); err != nil || done {
+	left, err := r.findLeft(ctx, points)
+	if err != nil {
 		return err
 	}
-	return r.makeNew(ctx)
+	done, err := r.answer(ctx, left)
+	if err == nil && !done {
+		err = r.makeNew(ctx)
+	}
+	r.finishLeft(ctx, left)
+	return err
 }
 
 // checkSame holds that the source's newest readable point is of the same database:
@@ -188,7 +194,7 @@ func (r *run) wait(ctx context.Context, s api.Snapshot) (api.Snapshot, error) {
 			return s.Ready(), fmt.Sprintf("%s, %d %% done; the next run for this source finishes it", s.Status, s.Percent), nil
 		})
 	if errors.Is(err, ErrFailed) {
-		if ours(s, r.Repo.ID()) {
+		if ownerOf(r.Repo).ours(s) {
 			err = errors.Join(err, r.RDS.DeleteSnapshot(ctx, s))
 		}
 	}
@@ -202,7 +208,7 @@ func failed(s api.Snapshot) bool {
 // commit makes the recovery point of an available snapshot.
 func (r *run) commit(ctx context.Context, w *repo.PointWriter, s api.Snapshot) (*repo.Manifest, error) {
 	// Another run may have taken this one for dead, and the snapshot over.
-	if !ours(s, r.Repo.ID()) || s.Tags[TagPoint] != w.Ref().ID {
+	if !ownerOf(r.Repo).ours(s) || s.Tags[TagPoint] != w.Ref().ID {
 		return nil, fmt.Errorf("%w: %s is tagged as that of point %q", repo.ErrFenced, s, s.Tags[TagPoint])
 	}
 	description, err := json.MarshalIndent(describe(s), "", "  ")

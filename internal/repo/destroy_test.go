@@ -36,8 +36,8 @@ func destroyable(t *testing.T) (*Repository, Ref) {
 func TestDestroyLeavesNothingButWhatIsNotOurs(t *testing.T) {
 	t.Parallel()
 	r, _ := destroyable(t)
-	if err := r.Destroy(t.Context(), nil); err != nil {
-		t.Fatal(err)
+	if strangers, err := r.Destroy(t.Context(), nil); err != nil || strangers.Objects != 0 {
+		t.Fatalf("%v, %v", strangers, err)
 	}
 	if left := keysOf(t, r.store, ""); len(left) != 1 || left[0] != "notes.txt" {
 		t.Errorf("left are %v", left)
@@ -51,7 +51,7 @@ func TestDestroyStopsBeforeAnythingIsGoneWhenAPointIsHeldOrAJobRuns(t *testing.T
 	if err := r.Hold(t.Context(), ref, Mark{At: policyClock}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Destroy(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "held") {
+	if _, err := r.Destroy(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "held") {
 		t.Errorf("a held point: %v", err)
 	}
 	if err := r.Release(t.Context(), ref, Mark{At: policyClock}); err != nil {
@@ -61,7 +61,7 @@ func TestDestroyStopsBeforeAnythingIsGoneWhenAPointIsHeldOrAJobRuns(t *testing.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Destroy(t.Context(), nil); !errors.Is(err, ErrLocked) {
+	if _, err := r.Destroy(t.Context(), nil); !errors.Is(err, ErrLocked) {
 		t.Errorf("a running backup: %v", err)
 	}
 	if now := len(keysOf(t, r.store, "")); now < before {
@@ -70,7 +70,7 @@ func TestDestroyStopsBeforeAnythingIsGoneWhenAPointIsHeldOrAJobRuns(t *testing.T
 	if err := lease.Release(); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Destroy(t.Context(), nil); err != nil {
+	if _, err := r.Destroy(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -94,7 +94,7 @@ func TestDestroyThatDiedAnywhereListsNoBrokenPointAndCanBeRepeated(t *testing.T)
 		r, _ := destroyable(t)
 		whole := r.store
 		r.store = brittle{whole, new(deletes)}
-		err := r.Destroy(t.Context(), nil)
+		_, err := r.Destroy(t.Context(), nil)
 		r.store = whole
 		if err == nil {
 			return // it got to its end: every place it can die at was seen
@@ -112,7 +112,7 @@ func TestDestroyThatDiedAnywhereListsNoBrokenPointAndCanBeRepeated(t *testing.T)
 		if err != nil {
 			t.Fatalf("died at delete %d: %v", deletes, err)
 		}
-		if err := again.Destroy(t.Context(), nil); err != nil {
+		if _, err := again.Destroy(t.Context(), nil); err != nil {
 			t.Errorf("died at delete %d, repeated: %v", deletes, err)
 		}
 	}

@@ -31,7 +31,7 @@ func (r *Repository) openKey(ctx context.Context, stored []storedKey, find func(
 		}
 		key, err := unwrapAny(ctx, outer, stored, r.header.ID)
 		if err == nil {
-			r.key = key
+			r.key, r.outer = key, outer.KeyID()
 			return nil
 		}
 		if !errors.Is(err, seal.ErrUnavailable) {

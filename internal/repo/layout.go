@@ -19,7 +19,8 @@ const (
 	tiersPrefix      = "tiers/"
 	tombstonesPrefix = "tombstones/"
 	locksPrefix      = "locks/"
-	auditPrefix      = "audit/"
+	jobsPrefix       = "jobs/"
+	runnerPrefix     = "runner/"
 	protectionPrefix = "protection/"
 	extendedPrefix   = "extended/"
 )

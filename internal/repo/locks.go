@@ -33,7 +33,8 @@ func (r *Repository) locked(ctx context.Context, opts objstore.PutOptions) (objs
 // ProtectSelf locks what all points need: repository.json, the keys, and what says
 // how long anything is locked. A deleted key costs every point that it seals. What
 // is locked for more than half of the time is left alone. It does nothing where the
-// repository is not protected.
+// repository is not protected, and fails with ErrUndeclared, when all is done, where
+// nothing says any more that it is.
 func (r *Repository) ProtectSelf(ctx context.Context) error {
 	p, is, err := r.Protection(ctx)
 	locker, can := r.store.(objstore.Locker)
@@ -50,9 +51,9 @@ func (r *Repository) ProtectSelf(ctx context.Context) error {
 		}
 	}
 	now := time.Now()
-	return parallel.Each(ctx, lockers, len(keys), func(ctx context.Context, i int) error {
+	err = parallel.Each(ctx, lockers, len(keys), func(ctx context.Context, i int) error {
 		mode, until, err := locker.LockedUntil(ctx, keys[i], "")
-		if err == nil && (firm(mode, p.Mode) < 0 || until.Before(p.half(now))) {
+		if errors.Is(err, objstore.ErrLockUnknown) || err == nil && (firm(mode, p.Mode) < 0 || until.Before(p.half(now))) {
 			err = locker.Lock(ctx, keys[i], "", p.until(now), p.Mode)
 		}
 		if err != nil && !errors.Is(notFound(err), ErrNotFound) { // retired meanwhile
@@ -60,6 +61,10 @@ func (r *Repository) ProtectSelf(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return r.Undeclared(ctx)
 }
 
 // half is until when something must be locked at least to be left alone.
@@ -76,15 +81,34 @@ func firm(a, b string) int {
 }
 
 // Retained tells until when the store locks a point, by asking it about the
-// manifest, which is locked last and longest; zero for not at all. Of a repository
-// that never was protected nothing is asked.
+// manifest, which is locked last and longest; zero for not at all. Where nothing
+// declares a lock the store is asked too, by what any reader may: the declaration may
+// be what somebody removed. A store that does not say is taken to lock as declared.
 func (r *Repository) Retained(ctx context.Context, ref Ref) (mode string, until time.Time, err error) {
+	mode, until, err = r.lockOf(ctx, ref)
+	if errors.Is(err, objstore.ErrLockUnknown) {
+		var history protectionHistory
+		if history, err = r.protectionHistory(ctx); err == nil {
+			mode, until = history.presumed(ref, time.Now())
+		}
+	}
+	return mode, until, err
+}
+
+// lockOf is what the store says of the lock of a point's manifest.
+func (r *Repository) lockOf(ctx context.Context, ref Ref) (mode string, until time.Time, err error) {
 	history, err := r.protectionHistory(ctx)
 	locker, can := r.store.(objstore.Locker)
-	if err != nil || len(history) == 0 || !can {
+	if err != nil || !can {
 		return "", time.Time{}, err
 	}
-	mode, until, err = locker.LockedUntil(ctx, ref.ManifestKey(), "")
+	if len(history) == 0 {
+		var info objstore.Info
+		info, err = r.store.Head(ctx, ref.ManifestKey(), "")
+		mode, until = info.LockMode, info.LockUntil
+	} else {
+		mode, until, err = locker.LockedUntil(ctx, ref.ManifestKey(), "")
+	}
 	switch {
 	case errors.Is(err, objstore.ErrNotFound):
 		return "", time.Time{}, nil
@@ -94,6 +118,24 @@ func (r *Repository) Retained(ctx context.Context, ref Ref) (mode string, until 
 		return "", time.Time{}, fmt.Errorf("whether the store locks %s: %w", ref, err)
 	}
 	return mode, until, nil
+}
+
+// presumed is how a point is locked by what is declared now, where the store does not
+// say. Where the lock was ended, it is what was declared when the point began.
+func (h protectionHistory) presumed(ref Ref, now time.Time) (mode string, until time.Time) {
+	p, from := h.current(), now
+	if p.IsZero() {
+		from, _ = ParseID(ref.ID)
+		for _, one := range h {
+			if !one.At.After(from.Add(protectionsFresh)) && !one.IsZero() {
+				p = one.Protection
+			}
+		}
+	}
+	if p.IsZero() || !p.until(from).After(now) {
+		return "", time.Time{}
+	}
+	return p.Mode + " as declared: the store itself does not say", p.until(from)
 }
 
 func (r *Repository) refuseRetained(ctx context.Context, ref Ref) error {

@@ -239,9 +239,9 @@ func (r *Repository) knownLocks(ctx context.Context, source string, p Protection
 func (r *Repository) sampleLocks(ctx context.Context, fine []*Listed, p Protection, now time.Time) error {
 	for range min(samples, len(fine)) {
 		l := fine[rand.IntN(len(fine))]
-		mode, until, err := r.Retained(ctx, l.Ref)
+		mode, until, err := r.lockOf(ctx, l.Ref)
 		switch {
-		case ctx.Err() != nil, errors.Is(err, objstore.ErrTransient), errors.Is(err, objstore.ErrDenied):
+		case ctx.Err() != nil, errors.Is(err, objstore.ErrTransient), errors.Is(err, objstore.ErrDenied), errors.Is(err, objstore.ErrLockUnknown):
 			return nil //nolint:nilerr // a sample that can not be taken says nothing
 		case err != nil:
 			return err

@@ -106,10 +106,9 @@ func TestForgedNotesAboutLocksDoNotLetThemRunOut(t *testing.T) {
 		t.Errorf("a note that is true: %+v", done)
 	}
 	r.protections.all[0].At = time.Now().AddDate(0, 0, -30)
-	third := Ref{Source: "third", Kind: "logical", ID: NewID(time.Now())}
 	unlocked := *r
 	unlocked.protections = &protections{at: time.Now()}
-	third = putNow(t, &unlocked, "third")
+	third := putNow(t, &unlocked, "third")
 	if done := extend(t, r, "third"); done.Points != 1 {
 		t.Errorf("a point that only looks as if it were locked: %+v", done)
 	}

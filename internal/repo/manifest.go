@@ -45,6 +45,10 @@ type Manifest struct {
 	Policy         string `json:"policy,omitempty"`
 	PolicyRevision int    `json:"policy_revision,omitempty"`
 	Job            string `json:"job,omitempty"`
+	Host           string `json:"host,omitempty"` // machine that the runner ran on
+	// Run is when the run began that made the point, alone or with others, by the
+	// runner's clock.
+	Run time.Time `json:"run,omitzero"`
 	// Tier is the tier the point was uploaded in; tier marks say what became of it.
 	Tier string `json:"tier,omitempty"`
 
@@ -132,6 +136,9 @@ type SealHeader struct {
 	Algorithm     string `json:"algorithm"`      // "AES-256-GCM"
 	RepositoryKey string `json:"repository_key"` // fingerprint
 	PointKey      []byte `json:"point_key"`      // wrapped by the repository key
+	// OuterKey opened the repository for the run that made the point: its
+	// fingerprint or ARN. It tells whose job still uses a key, and opens nothing.
+	OuterKey string `json:"outer_key,omitempty"`
 }
 
 // Totals of the contents, from the dump stream itself (V2).

@@ -35,3 +35,10 @@ func (r *Repository) LastHold(ctx context.Context, ref Ref) (Mark, error) {
 	}
 	return m, nil
 }
+
+// sameHold reports whether the newest hold of a point was set by the same one, for
+// the same reason.
+func (r *Repository) sameHold(ctx context.Context, ref Ref, m Mark) bool {
+	last, err := r.LastHold(ctx, ref)
+	return err == nil && last.By == m.By && last.Why == m.Why
+}

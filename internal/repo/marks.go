@@ -39,7 +39,9 @@ type Mark struct {
 	Why    string    `json:"why,omitempty"` // of a condemnation: what was found
 }
 
-// Hold keeps a point from every rule until it is released. It fails when a
+// Hold keeps a point from every rule until it is released. A hold by somebody else,
+// or for another reason, is a mark of its own over one that is in force: who ends
+// only their own sees it (LastHold). It fails when a
 // deletion of the point has begun: see Delete for how the two meet. In a repository
 // that is protected the store holds it too, see Protection.
 func (r *Repository) Hold(ctx context.Context, ref Ref, m Mark) error {
@@ -90,7 +92,7 @@ func (r *Repository) mark(ctx context.Context, prefix string, ref Ref, state str
 	if current.unreadable != "" && !keeps(state) {
 		return fmt.Errorf("mark %s as %s: %w: the mark %s is not understood and counts as %s; remove it first", ref, state, ErrDamaged, current.unreadable, current.state)
 	}
-	if current.state == state || current.state == "" && !keeps(state) {
+	if current.state == "" && !keeps(state) || current.state == state && (state != markHeld || r.sameHold(ctx, ref, m)) {
 		return nil
 	}
 	m.Format, m.Point, m.State, m.At = 1, ref.String(), state, m.At.UTC()

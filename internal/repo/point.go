@@ -228,8 +228,7 @@ func (p *Point) fetch(ctx context.Context, o Object, frames chan<- frame, free <
 }
 
 func (p *Point) eachFrame(ctx context.Context, o Object, room func() []byte, send func(frame) bool) error {
-	key := p.Ref().DataPrefix() + o.Name
-	body, info, err := p.repo.store.Get(ctx, key, objstore.GetOptions{VersionID: o.VersionID})
+	body, info, err := p.repo.getObject(ctx, p.Ref(), o, objstore.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("object %s: %w", o.Name, missing(err))
 	}

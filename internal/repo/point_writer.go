@@ -77,7 +77,7 @@ func (r *Repository) NewPoint(source, kind string, start time.Time, opts WriterO
 	if r.key != nil {
 		var wrapped []byte
 		key, wrapped = r.key.NewPointKey(r.header.ID, p.ref.String())
-		p.header = &SealHeader{Algorithm: "AES-256-GCM", RepositoryKey: r.key.ID(), PointKey: wrapped}
+		p.header = &SealHeader{Algorithm: "AES-256-GCM", RepositoryKey: r.key.ID(), PointKey: wrapped, OuterKey: r.outer}
 	}
 	p.codec = newCodec(r.header.ID, p.ref, key)
 	return p, nil

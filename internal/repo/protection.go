@@ -52,7 +52,7 @@ type storedProtection struct {
 	At time.Time `json:"at"`
 	By string    `json:"by,omitempty"`
 
-	number int
+	number int // 0: it is not there and was worked out, see undeclared
 }
 
 // protectionHistory is every protection there was, oldest first.
@@ -71,6 +71,10 @@ func (h protectionHistory) highest() int {
 	}
 	return h[len(h)-1].number
 }
+
+// undeclared reports whether what is in force was worked out from a lock of the
+// store: the files that said so are gone.
+func (h protectionHistory) undeclared() bool { return len(h) > 0 && h.highest() == 0 }
 
 // protections keeps what was read of them.
 type protections struct {
@@ -107,7 +111,7 @@ func (r *Repository) SetProtection(ctx context.Context, p Protection, now time.T
 	if err != nil {
 		return err
 	}
-	if all.current() != p {
+	if all.current() != p || all.undeclared() {
 		data, err := json.Marshal(storedProtection{Format: 1, Protection: p, At: now.UTC(), By: by})
 		if err != nil {
 			return failed(err)
@@ -169,7 +173,55 @@ func (r *Repository) readProtections(ctx context.Context) (protectionHistory, er
 		all = append(all, one)
 	}
 	slices.SortFunc(all, func(a, b storedProtection) int { return cmp.Compare(a.number, b.number) })
-	return all, nil
+	if len(all) > 0 {
+		return all, nil
+	}
+	return r.lockedUndeclared(ctx)
+}
+
+// ErrUndeclared: the store locks the repository, and nothing says for how long what
+// is written is to be locked.
+var ErrUndeclared = errors.New("nothing declares the lock of the repository any more")
+
+// lockedUndeclared is what repository.json itself is locked for, where no file says
+// for how long what is written is locked. Any identity that may delete can hide those
+// files; the lock of what lies beside them only ends with its time.
+func (r *Repository) lockedUndeclared(ctx context.Context) (protectionHistory, error) {
+	if _, can := r.store.(objstore.Locker); !can {
+		return nil, nil
+	}
+	info, err := r.store.Head(ctx, repositoryKey, "")
+	if errors.Is(err, objstore.ErrNotFound) || err == nil && info.LockUntil.IsZero() {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("whether the store locks %s: %w", r.URL(), err)
+	}
+	const day = 24 * time.Hour
+	// The rest of a day counts as one, and a minute of clocks that differ does not.
+	days := int((time.Until(info.LockUntil) + day - time.Minute) / day)
+	found := storedProtection{Protection: Protection{Mode: info.LockMode, Days: max(days, 1)}}
+	if err := found.Validate(); err != nil {
+		return nil, fmt.Errorf("how the store locks %s: %w", r.URL(), err)
+	}
+	r.log.Warn("going by the lock of the repository itself", "error", r.undeclared(found.Protection))
+	return protectionHistory{found}, nil
+}
+
+func (r *Repository) undeclared(p Protection) error {
+	return fmt.Errorf("%w: in %s there is no file below %s, and %s is locked (%s) for %d more days: somebody removed the declaration, or the bucket locks by default. "+
+		"What is written goes on being locked for as long. Look who may delete in the repository, and apply the repository with its object_lock again",
+		ErrUndeclared, r.URL(), protectionPrefix, repositoryKey, p.Mode, p.Days)
+}
+
+// Undeclared is ErrUndeclared, with what to do, where the store locks the repository
+// and the files that say so are gone; nil otherwise, also when that cannot be seen.
+func (r *Repository) Undeclared(ctx context.Context) error {
+	all, err := r.protectionHistory(ctx)
+	if err != nil || !all.undeclared() {
+		return nil //nolint:nilerr // who needs to know how to lock fails by that error
+	}
+	return r.undeclared(all.current())
 }
 
 // readProtection fails on what it does not understand: to guess could mean to

@@ -27,10 +27,10 @@ func lockedBucket(t *testing.T) *lockedStore {
 type lockedStore struct {
 	objstore.Store
 	objstore.Locker
-	locks, asked, reads atomic.Int64
-	failPut             func(key string) error
-	client              *awss3.Client
-	bucket              string
+	locks, asked atomic.Int64
+	failPut      func(key string) error
+	client       *awss3.Client
+	bucket       string
 }
 
 func (s *lockedStore) Lock(ctx context.Context, key, version string, until time.Time, mode string) error {

@@ -122,8 +122,7 @@ func (r *rangeReader) open(ordinal uint32) error {
 		}
 		length += c.Stored
 	}
-	body, info, err := r.point.repo.store.Get(r.ctx, r.point.Ref().DataPrefix()+o.Name,
-		objstore.GetOptions{Offset: first.Offset, Length: length, VersionID: o.VersionID})
+	body, info, err := r.point.repo.getObject(r.ctx, r.point.Ref(), o, objstore.GetOptions{Offset: first.Offset, Length: length})
 	if err != nil {
 		return fmt.Errorf("object %s: %w", o.Name, missing(err))
 	}

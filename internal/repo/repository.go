@@ -43,6 +43,7 @@ type Repository struct {
 	store  objstore.Store
 	header header
 	key    *seal.RepositoryKey // nil: not sealed, or opened without its key
+	outer  string              // the outer key that opened key: its fingerprint or ARN
 	log    *slog.Logger
 	pause  time.Duration // before a commit is sent again
 	// patience is how long an apply waits for another one.
@@ -61,7 +62,8 @@ type CreateOptions struct {
 }
 
 // Create makes a repository on an empty place. The store must honour
-// conditional writes, which is probed first. ErrExists when one is there.
+// conditional writes, which is probed first. ErrExists when one is there,
+// ErrPlaceTaken when it would mix with what is: see CheckPlace.
 //
 // repository.json comes last: until it is there, there is no repository, and a
 // second Create after a crash simply starts again.
@@ -69,6 +71,9 @@ func Create(ctx context.Context, store objstore.Store, opts CreateOptions) (*Rep
 	if _, err := readHeader(ctx, store); err == nil {
 		return nil, fmt.Errorf("create repository at %s: %w", store.URL(), ErrExists)
 	} else if !errors.Is(err, ErrNoRepository) {
+		return nil, err
+	}
+	if err := CheckPlace(ctx, store, opts.Log); err != nil {
 		return nil, err
 	}
 	if err := objstore.Probe(ctx, store, locksPrefix); err != nil {
@@ -82,7 +87,7 @@ func Create(ctx context.Context, store objstore.Store, opts CreateOptions) (*Rep
 		return nil, err
 	}
 	if opts.Key != nil {
-		r.key = seal.NewRepositoryKey()
+		r.key, r.outer = seal.NewRepositoryKey(), opts.Key.KeyID()
 		if _, err := r.addKey(ctx, opts.Key, opts.Reference, opts.Now, opts.By); err != nil {
 			return nil, err
 		}

@@ -124,6 +124,10 @@ func (opts Options) guarded(ctx context.Context, listed []repo.Listed, f repo.Fi
 	if slices.ContainsFunc(out.Delete, func(d Decision) bool { return len(unreadable[d.Source]) > 0 }) {
 		out = opts.byRules(listed, f) // with what is unreadable set aside
 	}
+	out, err := opts.checkStanding(ctx, listed, f, out)
+	if err != nil {
+		return out, err
+	}
 	out.addFacts(listed)
 	out.spareUnreadable(listed, unreadable)
 	if err := opts.checkData(ctx, listed, &out); err != nil {

@@ -22,7 +22,7 @@ func (opts Options) delete(ctx context.Context, d Decision, t repo.Tombstone) er
 		return fmt.Errorf("delete %s: %w", d.ref, err)
 	}
 	return opts.Repo.DeleteAfter(ctx, d.ref, t, func(ctx context.Context) error {
-		if opts.Release == nil {
+		if opts.Release == nil || opts.Standing == nil {
 			return ErrElsewhere
 		}
 		return opts.Release(ctx, m)

@@ -37,6 +37,10 @@ type Options struct {
 	// snapshot of kind rds_snapshot, before its manifest goes. Without it such points
 	// stay: nobody would know of their snapshots any more.
 	Release func(ctx context.Context, m *repo.Manifest) error
+	// Standing gives those of the points whose part outside the repository is gone or
+	// of no use, and why; an error when that cannot be seen. Points of kind
+	// rds_snapshot go only where both it and Release are given.
+	Standing func(ctx context.Context, points []*repo.Manifest) (map[repo.Ref]error, error)
 
 	Policy         string // stamped into the tombstones
 	PolicyRevision int

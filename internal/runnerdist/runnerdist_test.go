@@ -11,6 +11,8 @@ import (
 	"testing/fstest"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist/runnertest"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist/usemark"
 )
 
 func read(t *testing.T, b Build) ([]byte, error) {
@@ -204,12 +206,12 @@ func TestAnArchiveForLambdaHoldsTheProgramAndIsTheSameEachTime(t *testing.T) {
 
 func TestAMarkOfUseIsReadBackFromItsKey(t *testing.T) {
 	t.Parallel()
-	u := Use{Runner: strings.Repeat("0a", 32), Job: "nightly", Target: "github_actions", File: strings.Repeat("1b", 32)}
-	if got, ok := ParseUse(u.Key()); !ok || got != u {
+	u := usemark.Use{Runner: strings.Repeat("0a", 32), Job: "nightly", Target: "github_actions", File: strings.Repeat("1b", 32)}
+	if got, ok := usemark.ParseUse(u.Key()); !ok || got != u {
 		t.Errorf("%s: %+v, %v", u.Key(), got, ok)
 	}
 	for _, other := range []string{Key(u.Runner, AMD64), LambdaKey(u.Runner, ARM64), "", "runner/x/used-by/nightly/host-y"} {
-		if u, ok := ParseUse(other); ok {
+		if u, ok := usemark.ParseUse(other); ok {
 			t.Errorf("%s was taken as %+v", other, u)
 		}
 	}

@@ -199,7 +199,11 @@ func (r *Resource) tell(ctx context.Context, client *alarms.Client, m model, d, 
 	if arn == "" {
 		return nil
 	}
-	there, err := client.Subscriptions(ctx, arn)
+	var there []alarms.Subscription
+	err := awsapi.UntilKnown(ctx, "SNS topic ("+arn+")", func(ctx context.Context) (err error) {
+		there, err = client.Subscriptions(ctx, arn)
+		return err
+	})
 	if err != nil {
 		return err
 	}

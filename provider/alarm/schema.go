@@ -173,7 +173,8 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 				MarkdownDescription: "Tell also when it is over. Defaults to `true`.",
 			},
 			"tags": schema.MapAttribute{
-				Optional: true, ElementType: types.StringType,
+				Validators: []validator.Map{valid.Tags()},
+				Optional:   true, ElementType: types.StringType,
 				MarkdownDescription: "Tags of alarms and topic, such as `{ team = \"platform\" }`, besides the provider's `default_tags`.",
 			},
 			"id": schema.StringAttribute{

@@ -97,7 +97,8 @@ type Identity struct {
 	Account   string // twelve digits
 }
 
-// Identity asks STS once who we are. Servers other than AWS that have no STS
+// Identity asks STS once who we are; after a failure, again only some time later,
+// and until then gives the same error. Servers other than AWS that have no STS
 // answer with an error; what needs no account must not ask.
 func (c *Connection) Identity(ctx context.Context) (Identity, error) {
 	cfg, err := c.AWS("")
@@ -107,15 +108,26 @@ func (c *Connection) Identity(ctx context.Context) (Identity, error) {
 	return c.ask(ctx, cfg)
 }
 
+// failureTime is how long STS is not asked again after it failed. A plan with many
+// schedules must not wait for each of them, one after the other.
+const failureTime = 30 * time.Second
+
 func (c *Connection) ask(ctx context.Context, cfg aws.Config) (Identity, error) {
 	c.identity.Lock()
 	defer c.identity.Unlock()
 	if c.known.Account != "" {
 		return c.known, c.allowed(c.known.Account)
 	}
+	if c.failed != nil && time.Since(c.failedAt) < failureTime {
+		return Identity{}, c.failed
+	}
 	out, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return Identity{}, awsapi.Explain(ctx, "asking STS whether the credentials are good and whose account this is (skip_credentials_validation = true of the provider leaves it until the account is needed)", "sts:GetCallerIdentity", err)
+		err = awsapi.Explain(ctx, "asking STS whether the credentials are good and whose account this is (skip_credentials_validation = true of the provider leaves it until the account is needed)", "sts:GetCallerIdentity", err)
+		if !errors.Is(ctx.Err(), context.Canceled) { // which says nothing about STS
+			c.failed, c.failedAt = err, time.Now()
+		}
+		return Identity{}, err
 	}
 	c.known = Identity{Partition: "aws", Account: aws.ToString(out.Account)}
 	if parts := strings.SplitN(aws.ToString(out.Arn), ":", 3); len(parts) == 3 && parts[1] != "" {
@@ -154,8 +166,8 @@ func (s Settings) awsConfig(ctx context.Context) (aws.Config, error) {
 	}
 	if cfg.MaxRetries == 0 {
 		cfg.MaxRetries = 25 // as the AWS provider has it: many resources share one account's limits
-		if s.S3Endpoint != "" {
-			cfg.MaxRetries = 5
+		if s.S3Endpoint != "" && len(s.Endpoints) == 0 {
+			cfg.MaxRetries = 5 // a server of one's own that is down is soon told
 		}
 	}
 	if cfg.Region == "" && s.S3Endpoint != "" && os.Getenv("AWS_REGION") == "" && os.Getenv("AWS_DEFAULT_REGION") == "" {
@@ -174,6 +186,9 @@ func (s Settings) awsConfig(ctx context.Context) (aws.Config, error) {
 		}
 	}
 	resolved.APIOptions = append(resolved.APIOptions, endpoints(s.Endpoints).add)
+	if s.Adjust != nil {
+		resolved = s.Adjust(resolved)
+	}
 	return resolved, nil
 }
 

@@ -42,6 +42,24 @@ func (w *witness) before(t *testing.T, endpoint string) string {
 	return server.URL
 }
 
+func (w *witness) clear() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.agents, w.paths = nil, nil
+}
+
+// count of the requests whose path and target are so.
+func (w *witness) count(path string) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.paths {
+		if p == path {
+			n++
+		}
+	}
+	return n
+}
+
 func credentials(t *testing.T) {
 	t.Helper()
 	for name, value := range map[string]string{"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_SESSION_TOKEN": "", "AWS_ENDPOINT_URL": "", "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"} {

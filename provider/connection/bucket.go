@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/awsapi/bucket"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/s3"
 )
 
 // Bucket gives access to the bucket that a repository lies in, to administer it,
@@ -23,4 +24,14 @@ func (c *Connection) Bucket(_ context.Context, at location.Location) (b *bucket.
 		return nil, "", fmt.Errorf("access to %s: %w", at, err)
 	}
 	return bucket.Open(cfg, at.Bucket, bucket.Options{Endpoint: at.Endpoint, PathStyle: at.PathStyle, Region: at.Region}), at.Prefix, nil
+}
+
+// OnAWS reports whether a bucket is one of Amazon S3's, as far as the place, the
+// provider and the environment say.
+func (c *Connection) OnAWS(at location.Location) bool {
+	if at.IsDirectory() || at.Endpoint != "" {
+		return false
+	}
+	cfg, err := c.storage()
+	return err != nil || s3.OtherServer(cfg) == ""
 }

@@ -70,6 +70,8 @@ type Settings struct {
 	// StoragePrices stand in for list prices: USD per GB-month by storage class.
 	StoragePrices map[string]float64
 	Unknown       bool // some value is not known yet
+	// Adjust changes the way to AWS that all this leads to; nil does not.
+	Adjust func(aws.Config) aws.Config
 }
 
 // Connection serves every resource. Safe for concurrent use.
@@ -79,9 +81,15 @@ type Connection struct {
 	credentials func() error // whether they are good, asked once
 	runners     func() (runnerdist.Set, error)
 
-	turns    sync.Map // of Lock: name -> *sync.Mutex
-	identity sync.Mutex
-	known    Identity // guarded by identity
+	keys  sync.Map // of KeyReferences: location.Location -> []string
+	turns sync.Map // of Lock: name -> *sync.Mutex
+	marks sync.Map // location.Location -> *Marks
+	made  sync.Map // of Claim: name -> generation
+
+	identity sync.Mutex // guards what follows
+	known    Identity
+	failed   error // why it was not known at failedAt
+	failedAt time.Time
 }
 
 // New prepares a connection. Nothing is contacted and no credentials are looked

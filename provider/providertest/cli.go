@@ -42,7 +42,7 @@ type Workspace struct {
 // Beside is another provider that a test serves in the same process, to stand for
 // one that users have beside ours.
 type Beside struct {
-	Name   string // its source is test/<name>
+	Name   string // its source is test/<name>; "" is our own in another form, see AsAWS
 	Server func() tfprotov6.ProviderServer
 }
 
@@ -79,6 +79,9 @@ func (w *Workspace) Configure(config string) {
 	w.t.Helper()
 	head := "terraform {\n  required_providers {\n    pgbackup = {\n      source = \"pgbackup/pgbackup\"\n    }\n"
 	for _, b := range w.beside {
+		if b.Name == "" {
+			continue // our own, which is there already
+		}
 		head += fmt.Sprintf("    %s = {\n      source = \"test/%s\"\n    }\n", b.Name, b.Name)
 	}
 	head += "  }\n}\n"
@@ -288,7 +291,11 @@ func serveAll(t *testing.T, beside []Beside) string {
 	t.Helper()
 	found := map[string]any{}
 	own := func() tfprotov6.ProviderServer { return providerserver.NewProtocol6(provider.New("test")())() }
-	for _, p := range append([]Beside{{Server: own}}, beside...) {
+	all := append([]Beside{{Server: own}}, beside...)
+	if len(beside) > 0 && beside[0].Name == "" {
+		all = beside // with our own in another form
+	}
+	for _, p := range all {
 		path := providerPath
 		if p.Name != "" {
 			path = "/test/" + p.Name

@@ -142,7 +142,7 @@ func (r *Resource) change(ctx context.Context, m model, db rds.Database, wanted 
 	if err != nil || todo.Empty() {
 		return db, err
 	}
-	if err := awsapi.Until(ctx, awsapi.Waiting{What: db.Target.String() + " to take changes", Limit: settling}, func(ctx context.Context) (bool, string, error) {
+	if err := awsapi.Until(ctx, awsapi.Waiting{What: db.String() + " to take changes", Limit: settling}, func(ctx context.Context) (bool, string, error) {
 		err := client.Change(ctx, db.Target, todo)
 		if rds.Busy(err) {
 			return false, err.Error(), nil
@@ -222,14 +222,14 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		return
 	}
 	m.show(db)
-	resp.Diagnostics.Append(r.readReplica(ctx, &m, db)...)
+	resp.Diagnostics.Append(r.readReplica(ctx, &m)...)
 	resp.Diagnostics.Append(r.showMaintenance(ctx, &m, t)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
 // readReplica looks at the copies in the other region. What no longer takes in
 // backups is taken out of the state, so that the next plan begins it anew.
-func (r *Resource) readReplica(ctx context.Context, m *model, db rds.Database) (diags diag.Diagnostics) {
+func (r *Resource) readReplica(ctx context.Context, m *model) (diags diag.Diagnostics) {
 	if m.ReplicateTo == nil {
 		return nil
 	}

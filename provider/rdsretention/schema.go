@@ -57,11 +57,11 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 			},
 			"copy_tags_to_snapshots": schema.BoolAttribute{
 				Optional: true, Computed: true, PlanModifiers: []planmodifier.Bool{boolplanmodifier.UseStateForUnknown()},
-				MarkdownDescription: "Whether snapshots get the tags of the database. Left as it is where it is not given.",
+				MarkdownDescription: "Whether snapshots get the tags of the database, `true` or `false`. Left as it is where it is not given.",
 			},
 			"deletion_protection": schema.BoolAttribute{
 				Optional: true, Computed: true, PlanModifiers: []planmodifier.Bool{boolplanmodifier.UseStateForUnknown()},
-				MarkdownDescription: "Whether RDS refuses to delete the database. Left as it is where it is not given.",
+				MarkdownDescription: "Whether RDS refuses to delete the database, `true` or `false`. Left as it is where it is not given.",
 			},
 			"kms_key_id": schema.StringAttribute{
 				Optional: true, Validators: []validator.String{stringvalidator.RegexMatches(keyARN, "must be the ARN of a KMS key")},
@@ -80,7 +80,7 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 					},
 					"kms_key_id": schema.StringAttribute{
 						Optional: true, Validators: []validator.String{stringvalidator.RegexMatches(keyARN, "must be the ARN of a KMS key")},
-						MarkdownDescription: "ARN of a KMS key of the other region. Needed where the database is encrypted.",
+						MarkdownDescription: "ARN of a KMS key of the other region, such as `arn:aws:kms:eu-west-1:111122223333:key/…`. Needed where the database is encrypted.",
 					},
 				},
 			},

@@ -66,6 +66,9 @@ func (r *Resource) find(ctx context.Context, id string) (at location.Location, m
 	if err != nil {
 		return at, nil, false, err
 	}
-	made, err = opened.Manifest(ctx, listed.Ref)
-	return at, made, listed.Held, err
+	if made, err = opened.Manifest(ctx, listed.Ref); err != nil {
+		return at, nil, false, err
+	}
+	h, err := holdOf(ctx, opened.Repository, listed.Ref)
+	return at, made, h.own, err
 }

@@ -42,6 +42,18 @@ func (k *kit) config(lines string) string {
 		"resource \"pgbackup_recovery_point\" \"release\" {\n  rds_instance = \"" + rdstest.Instance + "\"\n  policy = pgbackup_policy.prod.id\n  " + lines + "\n}\n"
 }
 
+// without has no recovery point any more. (The repository takes its snapshots with
+// it, when it is destroyed by force.)
+func (k *kit) without() string {
+	return strings.Split(k.config(""), "resource \"pgbackup_recovery_point\"")[0]
+}
+
+// gone are steps that destroy the point alone: then so many points and snapshots are
+// left.
+func (k *kit) gone(points, snapshots int) []resource.TestStep {
+	return []resource.TestStep{{Config: k.without()}, {PreConfig: func() { k.counts(points, snapshots) }, Config: k.without(), ConfigPlanChecks: emptyPlan()}}
+}
+
 func (k *kit) repo() *repo.Repository { return providertest.Open(k.t, "file://"+k.dir) }
 
 func (k *kit) points() []repo.Listed {
@@ -74,7 +86,7 @@ func (k *kit) newer() {
 	k.t.Helper()
 	time.Sleep(1100 * time.Millisecond) // points order by the second
 	r := k.repo()
-	if _, err := rds.Take(k.t.Context(), rds.Options{Repo: r, RDS: k.API, Target: awsrds.Target{ID: rdstest.Instance}, Repository: r.URL(), Policy: "prod", Self: repo.Self()}); err != nil {
+	if _, err := rds.Take(k.t.Context(), rds.Options{Repo: r, RDS: k.API, Target: awsrds.Target{ID: rdstest.Instance}, Policy: "prod", Self: repo.Self()}); err != nil {
 		k.t.Fatal(err)
 	}
 }
@@ -86,7 +98,7 @@ func (k *kit) rotate() {
 	rules := retention.Rules{}
 	rules.KeepLast = 1
 	clients := func(context.Context, string) (*awsrds.Client, error) { return k.API, nil }
-	if _, err := rotate.Run(k.t.Context(), rotate.Options{Repo: r, Rules: rules, Now: time.Now(), Self: repo.Self(), Policy: "prod", Release: rds.Release(clients, r.ID(), nil)}); err != nil {
+	if _, err := rotate.Run(k.t.Context(), rotate.Options{Repo: r, Rules: rules, Now: time.Now(), Self: repo.Self(), Policy: "prod", Release: rds.Release(clients, r, nil), Standing: rds.Standing(clients)}); err != nil {
 		k.t.Fatal(err)
 	}
 }
@@ -109,14 +121,9 @@ func TestAccRecoveryPoint_lifeOfOne(t *testing.T) {
 		return k.config("triggers = {\n    release = \"" + version + "\"\n  }\n  tags = {\n    team = \"shop\"\n  }\n  " + more)
 	}
 	first := ""
-	providertest.RunWith(t, func() error {
-		if n := len(k.snapshots()); n != 2 {
-			return fmt.Errorf("%d snapshots are left, a released one is not deleted", n)
-		}
-		return nil
-	},
-		resource.TestStep{Config: v("v1", "hold = true"), ConfigStateChecks: status("present")},
-		resource.TestStep{
+	providertest.Run(t, append([]resource.TestStep{
+		{Config: v("v1", "hold = true"), ConfigStateChecks: status("present")},
+		{
 			PreConfig: func() {
 				k.counts(1, 1)
 				p, s := k.points()[0], k.snapshots()[0]
@@ -130,23 +137,23 @@ func TestAccRecoveryPoint_lifeOfOne(t *testing.T) {
 			},
 			Config: v("v1", "hold = true"), ConfigPlanChecks: emptyPlan(),
 		},
-		resource.TestStep{ // drift: somebody released it
+		{ // drift: somebody released it
 			PreConfig: func() {
-				if err := k.repo().Release(t.Context(), k.points()[0].Ref, repo.Mark{At: time.Now()}); err != nil {
+				if err := k.repo().Release(t.Context(), k.points()[0].Ref, repo.Mark{At: time.Now(), By: "ops@host"}); err != nil {
 					t.Fatal(err)
 				}
 			},
 			Config: v("v1", "hold = true"), ConfigPlanChecks: action(plancheck.ResourceActionUpdate),
 		},
-		resource.TestStep{
+		{
 			ResourceName: address, ImportState: true, ImportStateVerify: true, ImportStateVerifyIgnore: []string{"triggers", "tags"},
 			ImportStateIdFunc: func(*terraform.State) (string, error) { return "file://" + k.dir + "#" + first, nil },
 		},
-		resource.TestStep{
+		{
 			PreConfig: func() { time.Sleep(1100 * time.Millisecond) },
 			Config:    v("v2", ""), ConfigPlanChecks: action(plancheck.ResourceActionReplace), ConfigStateChecks: status("present"),
 		},
-		resource.TestStep{ // the one before was released to its policy, and is there
+		{ // the one before was released to its policy, and is there
 			PreConfig: func() {
 				k.counts(2, 2)
 				for _, p := range k.points() {
@@ -160,12 +167,12 @@ func TestAccRecoveryPoint_lifeOfOne(t *testing.T) {
 			},
 			Config: v("v2", ""), ConfigPlanChecks: emptyPlan(), ConfigStateChecks: status("expired"),
 		},
-		resource.TestStep{Config: v("v2", "hold = true"), ExpectError: providertest.Message("there is nothing to hold any more")},
-		resource.TestStep{
+		{Config: v("v2", "hold = true"), ExpectError: providertest.Message("there is nothing to hold any more")},
+		{
 			PreConfig: func() { time.Sleep(1100 * time.Millisecond) },
 			Config:    v("v3", ""), ConfigPlanChecks: action(plancheck.ResourceActionReplace), ConfigStateChecks: status("present"),
 		},
-		resource.TestStep{ // somebody deleted the snapshot in RDS
+		{ // somebody deleted the snapshot in RDS
 			PreConfig: func() {
 				k.counts(2, 2)
 				if err := k.API.DeleteSnapshot(t.Context(), k.snapshots()[0]); err != nil {
@@ -174,25 +181,20 @@ func TestAccRecoveryPoint_lifeOfOne(t *testing.T) {
 			},
 			Config: v("v3", ""), ConfigPlanChecks: emptyPlan(), ConfigStateChecks: status("missing"),
 		},
-		resource.TestStep{
+		{
 			PreConfig: func() { time.Sleep(1100 * time.Millisecond) },
 			Config:    v("v4", "on_destroy = \"release\""), ConfigPlanChecks: action(plancheck.ResourceActionReplace),
 		},
-	)
+	}, k.gone(3, 2)...)...)
 }
 
 func TestAccRecoveryPoint_deletesTheSnapshotOnlyWhenAskedAndNeverTheLastGood(t *testing.T) {
 	k := newKit(t)
 	config := k.config("hold = true\n  on_destroy = \"delete\"")
-	providertest.RunWith(t, func() error {
-		if n := len(k.snapshots()); n != 1 {
-			return fmt.Errorf("%d snapshots are left", n)
-		}
-		return nil
-	},
-		resource.TestStep{Config: config},
-		resource.TestStep{Config: config, Destroy: true, ExpectError: providertest.Message("is the newest good recovery point of acme-prod@us-east-1 and is not deleted")},
-		resource.TestStep{
+	providertest.Run(t, append([]resource.TestStep{
+		{Config: config},
+		{Config: config, Destroy: true, ExpectError: providertest.Message("is the newest good recovery point of acme-prod@us-east-1 and is not deleted")},
+		{
 			PreConfig: func() {
 				k.counts(1, 1)
 				if !k.points()[0].Held {
@@ -203,8 +205,8 @@ func TestAccRecoveryPoint_deletesTheSnapshotOnlyWhenAskedAndNeverTheLastGood(t *
 			},
 			Config: config, Destroy: true, ExpectError: providertest.Message("allow this identity rds:DeleteDBSnapshot"),
 		},
-		resource.TestStep{PreConfig: func() { k.counts(2, 2); k.Refuse("DeleteDBSnapshot", "") }, Config: config, ConfigPlanChecks: action(plancheck.ResourceActionUpdate)},
-	)
+		{PreConfig: func() { k.counts(2, 2); k.Refuse("DeleteDBSnapshot", "") }, Config: config, ConfigPlanChecks: action(plancheck.ResourceActionUpdate)},
+	}, k.gone(1, 1)...)...)
 }
 
 func TestAccRecoveryPoint_whatACrashLeftIsFinishedNotTakenTwice(t *testing.T) {

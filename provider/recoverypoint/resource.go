@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -93,6 +94,24 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 		m.Repository = types.StringValue(at.String())
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, m)...)
 	}
+	takes := req.State.Raw.IsNull() || !m.Schedule.Equal(state.Schedule) || !m.Triggers.Equal(state.Triggers)
+	var source types.String
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("source"), &source)...)
+	if takes && given(m.Schedule) && !source.IsUnknown() && r.conn != nil && !r.conn.Unknown {
+		r.planSchedule(ctx, m, source, at, &resp.Diagnostics)
+	}
+}
+
+// planSchedule says what would fail only after backups were made. What cannot be
+// read yet is looked at again before anything is started.
+func (r *Resource) planSchedule(ctx context.Context, m model, source types.String, at location.Location, diags *diag.Diagnostics) {
+	var in *repo.Repository
+	if opened, err := r.open(ctx, at, m.KeyRef.ValueString()); err == nil {
+		in = opened.Repository
+	}
+	if err := r.examine(ctx, m.Schedule.ValueString(), source.ValueString() != "", in); err != nil && !errors.Is(err, errUnread) {
+		diags.AddAttributeError(path.Root("schedule"), summary("planning", m), valid.Sentence(err))
+	}
 }
 
 func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
@@ -114,7 +133,7 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	var made *repo.Manifest
 	if err == nil {
 		if t, ok := m.target(); ok {
-			made, err = r.snapshot(ctx, m, t, opened, at, policy, limit, &resp.Diagnostics)
+			made, err = r.snapshot(ctx, m, t, opened, policy, limit, &resp.Diagnostics)
 		} else {
 			made, err = r.runSchedule(ctx, m, opened)
 		}
@@ -130,7 +149,7 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	if m.Hold.ValueBool() {
-		if err := opened.Hold(ctx, made.Ref(), r.mark("pgbackup_recovery_point")); err != nil {
+		if err := opened.Hold(ctx, made.Ref(), r.mark(holdMark)); err != nil {
 			// No error: that would taint the resource, and take another point for it.
 			resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_recovery_point (%s) is not held yet: the next apply does it", m.name()), valid.Sentence(err))
 		}
@@ -196,8 +215,12 @@ func (r *Resource) look(ctx context.Context, m *model) (warnings diag.Diagnostic
 			warnings.AddWarning(fmt.Sprintf("pgbackup_recovery_point (%s): whether its snapshot is there is not known", m.name()), valid.Sentence(err))
 		}
 	}
-	held, err := opened.Held(ctx, m.ref())
-	m.Hold = types.BoolValue(held)
+	// Somebody else's hold is no drift: it keeps a point that is to be held, and is
+	// not this resource's to end.
+	h, err := holdOf(ctx, opened.Repository, m.ref())
+	if err == nil && !h.foreign() {
+		m.Hold = types.BoolValue(h.held)
+	}
 	return warnings, err
 }
 
@@ -208,14 +231,14 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if err := r.update(ctx, m, state); err != nil {
+	if err := r.update(ctx, m, state, &resp.Diagnostics); err != nil {
 		resp.Diagnostics.AddError(summary("updating", m), valid.Sentence(err))
 		return
 	}
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 }
 
-func (r *Resource) update(ctx context.Context, m, state model) error {
+func (r *Resource) update(ctx context.Context, m, state model, diags *diag.Diagnostics) error {
 	at, _, err := state.place()
 	if err != nil {
 		return err
@@ -229,9 +252,9 @@ func (r *Resource) update(ctx context.Context, m, state model) error {
 		case m.Hold.ValueBool() && m.Status.ValueString() == expired:
 			return fmt.Errorf("it is %s: there is nothing to hold any more", expired)
 		case m.Hold.ValueBool():
-			err = opened.Hold(ctx, m.ref(), r.mark("pgbackup_recovery_point"))
+			err = r.startHold(ctx, opened.Repository, m.ref())
 		default:
-			err = opened.Release(ctx, m.ref(), r.mark("pgbackup_recovery_point"))
+			err = r.endHold(ctx, opened.Repository, m, holdMark, diags)
 		}
 		if err != nil {
 			return err
@@ -275,7 +298,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	if err := r.letGo(ctx, m); err != nil {
+	if err := r.letGo(ctx, m, &resp.Diagnostics); err != nil {
 		resp.Diagnostics.AddError(summary("deleting", m), valid.Sentence(err))
 	}
 }

@@ -15,19 +15,23 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/statecheck"
 	"github.com/hashicorp/terraform-plugin-testing/tfjsonpath"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/providertest"
 )
 
 const (
 	scheduleARN = "arn:aws:scheduler:us-east-1:123456789012:schedule/pgbackup/pgbackup-nightly-1f0c3a9e"
+	ecsTarget   = `{"Arn":"arn:aws:ecs:us-east-1:123456789012:cluster/main","RoleArn":"arn:aws:iam::123456789012:role/r","EcsParameters":{"TaskDefinitionArn":"arn:aws:ecs:us-east-1:123456789012:task-definition/pgbackup-nightly-1f0c3a9e:1","LaunchType":"FARGATE"}}`
 	taskARN     = "arn:aws:ecs:us-east-1:123456789012:task/main/0123456789abcdef"
 )
 
 // fargate answers as EventBridge Scheduler and ECS do when a task ends with a code,
 // having done its work. (The emulator runs no tasks.)
-func fargate(t *testing.T, code *int, work func()) string {
+// target is what the schedule starts, jobURL what its runner is told to do.
+func fargate(t *testing.T, code *int, target func() string, jobURL func() string, work func()) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -35,7 +39,9 @@ func fargate(t *testing.T, code *int, work func()) string {
 		switch {
 		case strings.HasPrefix(req.URL.Path, "/schedules/pgbackup-nightly-1f0c3a9e"):
 			_, _ = io.WriteString(w, `{"Arn":"`+scheduleARN+`","Name":"pgbackup-nightly-1f0c3a9e","GroupName":"pgbackup","ScheduleExpression":"cron(0 2 * * ? *)","FlexibleTimeWindow":{"Mode":"OFF"},
-				"Target":{"Arn":"arn:aws:ecs:us-east-1:123456789012:cluster/main","RoleArn":"arn:aws:iam::123456789012:role/r","EcsParameters":{"TaskDefinitionArn":"arn:aws:ecs:us-east-1:123456789012:task-definition/pgbackup-nightly-1f0c3a9e:1","LaunchType":"FARGATE"}}}`)
+				"Target":`+target()+`}`)
+		case call == "DescribeTaskDefinition":
+			_, _ = fmt.Fprintf(w, `{"taskDefinition":{"status":"ACTIVE","containerDefinitions":[{"name":"fetch"},{"name":"runner","command":["backup","--job",%q]}]}}`, jobURL())
 		case call == "RunTask":
 			work()
 			_, _ = io.WriteString(w, `{"tasks":[{"taskArn":"`+taskARN+`"}],"failures":[]}`)
@@ -55,7 +61,22 @@ func TestAccRecoveryPoint_runsAScheduleAndFindsWhatItMade(t *testing.T) {
 	dir := t.TempDir() + "/repo"
 	code, runs := 1, 0
 	sources := []string{}
-	url := fargate(t, &code, func() {
+	target := `{"Arn":"arn:aws:lambda:us-east-1:123456789012:function:pgbackup-nightly-1f0c3a9e","RoleArn":"arn:aws:iam::123456789012:role/r"}`
+	jobURL := "s3://bucket/prod/jobs/nightly/none.json?region=us-east-1"
+	// deployed puts the file of a job where the schedule's deployment does.
+	deployed := func(databases ...string) {
+		data, err := job.Job{Format: 1, Name: "nightly", Kind: job.KindLogical, Repository: "file://" + dir, Logical: &job.Logical{Databases: databases}}.Encode()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		key := job.Key("nightly", data)
+		if _, err := providertest.Open(t, "file://"+dir).Store().Put(t.Context(), key, data, objstore.PutOptions{}); err != nil {
+			t.Error(err)
+		}
+		jobURL = "s3://bucket/prod/" + key + "?region=us-east-1"
+	}
+	url := fargate(t, &code, func() string { return target }, func() string { return jobURL }, func() {
 		runs++
 		r := providertest.Open(t, "file://"+dir)
 		for _, source := range sources {
@@ -80,8 +101,17 @@ func TestAccRecoveryPoint_runsAScheduleAndFindsWhatItMade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	never := func() {
+		if runs != 0 {
+			t.Errorf("the task was run %d times", runs)
+		}
+	}
 	providertest.Run(t,
-		resource.TestStep{Config: config(""), ExpectError: providertest.Message("ended with exit code 1")},
+		resource.TestStep{Config: config(""), PlanOnly: true, ExpectError: providertest.Message("this schedule runs on Lambda")},
+		resource.TestStep{PreConfig: func() { target = ecsTarget }, Config: config(""), ExpectError: providertest.Message("the job of the schedule cannot be read")},
+		resource.TestStep{PreConfig: func() { never(); deployed() }, Config: config(""), PlanOnly: true, ExpectError: providertest.Message("backs up every database of its server: say with source")},
+		resource.TestStep{PreConfig: func() { deployed("app", "blog") }, Config: config(""), PlanOnly: true, ExpectError: providertest.Message("say with source which one this resource is about, such as app@db.example.org")},
+		resource.TestStep{PreConfig: func() { never(); deployed("app") }, Config: config(""), ExpectError: providertest.Message("ended with exit code 1")},
 		resource.TestStep{PreConfig: func() { code = 0 }, Config: config(""), ExpectError: providertest.Message("left no recovery point")},
 		resource.TestStep{
 			PreConfig: func() { sources = []string{"app@db", "blog@db"} },

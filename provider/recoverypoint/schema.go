@@ -96,10 +96,11 @@ func (r *Resource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *r
 				MarkdownDescription: "What becomes of the point when the resource is destroyed or replaced: `release` leaves it to its policy, `delete` deletes it and its snapshot, unless it is the newest good one of its source. Defaults to `release`.",
 			},
 			"tags": schema.MapAttribute{
-				Optional: true, ElementType: types.StringType,
+				Validators: []validator.Map{valid.Tags()},
+				Optional:   true, ElementType: types.StringType,
 				MarkdownDescription: "More tags of the snapshot, such as `{ release = \"v2\" }`, beside the provider's `default_tags`. Those that are taken away here stay on a snapshot that is there.",
 			},
-			"timeouts": timeouts.Attributes(ctx, timeouts.Opts{Create: true, CreateDescription: "How long to wait for the snapshot or backup, such as `2h`. Defaults to `6h`."}),
+			"timeouts": timeoutsAttribute(ctx),
 
 			"id":           computed("Repository and point, such as `s3://acme-pg-backups/prod#20260301T020000Z-abcdefgh`."),
 			"point":        computed("Identifier of the recovery point, as `pgbackup-runner show` takes it."),
@@ -123,4 +124,14 @@ func (r *Resource) ConfigValidators(context.Context) []resource.ConfigValidator 
 		resourcevalidator.ExactlyOneOf(path.MatchRoot("rds_instance"), path.MatchRoot("rds_cluster"), path.MatchRoot("schedule")),
 		resourcevalidator.AtLeastOneOf(path.MatchRoot("policy"), path.MatchRoot("repository")),
 	}
+}
+
+// timeoutsAttribute is the library's, which has no description of its own.
+func timeoutsAttribute(ctx context.Context) schema.Attribute {
+	a := timeouts.Attributes(ctx, timeouts.Opts{Create: true, CreateDescription: "How long to wait for the snapshot or backup, such as `2h`. Defaults to `6h`."})
+	if block, ok := a.(schema.SingleNestedAttribute); ok {
+		block.MarkdownDescription = "How long to wait, such as `{ create = \"2h\" }`."
+		return block
+	}
+	return a
 }

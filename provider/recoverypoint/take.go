@@ -14,15 +14,13 @@ import (
 
 	awsrds "github.com/pgbackup/terraform-provider-pgbackup/internal/awsapi/rds"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/fargate"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/metric"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/rds"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/connection"
 )
 
 // snapshot takes a manual snapshot of RDS.
-func (r *Resource) snapshot(ctx context.Context, m model, t awsrds.Target, opened connection.Opened, at location.Location, policy string, limit time.Duration, diags *diag.Diagnostics) (*repo.Manifest, error) {
+func (r *Resource) snapshot(ctx context.Context, m model, t awsrds.Target, opened connection.Opened, policy string, limit time.Duration, diags *diag.Diagnostics) (*repo.Manifest, error) {
 	if !opened.HasKey() {
 		return nil, fmt.Errorf("%w: the repository is encrypted; give key_ref, a reference that Terraform can read here", repo.ErrNoKey)
 	}
@@ -36,7 +34,7 @@ func (r *Resource) snapshot(ctx context.Context, m model, t awsrds.Target, opene
 	}
 	o := rds.Options{
 		Repo: opened.Repository, RDS: client, Target: t, Source: cmp.Or(m.Source.ValueString(), rds.DefaultSource(t, client.Region())),
-		Repository: metric.Repository(at), Tags: tags, Request: m.request(ctx), Policy: policy, RunnerVersion: "terraform-provider-pgbackup " + r.conn.Version,
+		Tags: tags, Request: m.request(ctx), Policy: policy, RunnerVersion: "terraform-provider-pgbackup " + r.conn.Version,
 		Limit: limit, Self: repo.Self(),
 	}
 	if policy != "" {
@@ -72,6 +70,14 @@ func (r *Resource) runSchedule(ctx context.Context, m model, opened connection.O
 		return nil, err
 	}
 	defer r.conn.Lock("schedule " + id)()
+	hasSource := m.Source.ValueString() != ""
+	switch err := r.examine(ctx, id, hasSource, opened.Repository); {
+	case errors.Is(err, errUnread) && !hasSource:
+		// Whatever it makes would be made again by the next apply.
+		return nil, fmt.Errorf("%w. Say with source which database this resource is about: then it is not needed", err)
+	case err != nil && !errors.Is(err, errUnread):
+		return nil, err
+	}
 	began := time.Now()
 	target := fargate.New(cfg, fargate.Options{})
 	task, err := target.StartNow(ctx, id)

@@ -52,6 +52,10 @@ func (r *Resource) rebuild(ctx context.Context, at location.Location, was, w wis
 	if at.IsDirectory() {
 		return nil, nil
 	}
+	if err := r.refuseReplica(ctx, at, w, state.RepositoryID.ValueString()); err != nil {
+		diags.AddError(summary("updating", at.String()), valid.Sentence(err))
+		return nil, diags
+	}
 	if was.create != w.create || was.lock != w.lock {
 		diags.Append(r.lookOver(ctx, at, w)...)
 	}

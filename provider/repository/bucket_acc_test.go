@@ -34,6 +34,7 @@ type cloud struct {
 	kept     map[string][]byte // documents by kind and bucket
 	fails    func(r *http.Request) (status int, code string)
 	requests []string // "PUT bucket ?versioning"
+	front    string
 }
 
 func newCloud(t *testing.T) *cloud {
@@ -73,9 +74,16 @@ func newCloud(t *testing.T) *cloud {
 		key, value, _ := strings.Cut(pair, "=")
 		t.Setenv(key, value)
 	}
-	t.Setenv("AWS_ENDPOINT_URL", front.URL)
+	t.Setenv("AWS_ENDPOINT_URL", front.URL) // for what the test itself opens
 	t.Setenv("AWS_MAX_ATTEMPTS", "2")
+	c.front = front.URL
 	return c
+}
+
+// workspace is one whose provider takes the cloud for AWS.
+func (c *cloud) workspace(config string) *providertest.Workspace {
+	c.t.Helper()
+	return providertest.NewWorkspace(c.t, config, providertest.AsAWS(c.t, c.front))
 }
 
 func (c *cloud) keep(w http.ResponseWriter, r *http.Request, document, none string) {
@@ -175,7 +183,7 @@ func TestAccRepository_aBucketIsMadeProtectedRepairedAndRemoved(t *testing.T) {
 	c := newCloud(t)
 	before := c.buckets()
 	full := inCloud(fmt.Sprintf("bucket = \"made\"\n kms_key_id = %q\n deny_unencrypted = true\n tags = { team = \"dba\" }\n lifecycle = { noncurrent_after = \"30d\" }\n replica = {\n bucket = \"made-dr\"\n region = \"eu-west-1\"\n kms_key_id = %q\n storage_class = \"STANDARD_IA\"\n }", sourceKey, replicaKey))
-	w := providertest.NewWorkspace(t, full)
+	w := c.workspace(full)
 	if plan := w.Plan(); plan.Failed {
 		t.Fatal(plan)
 	}

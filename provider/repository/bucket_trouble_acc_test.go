@@ -45,7 +45,7 @@ func TestAccRepository_aBucketOfSomebodyElseIsRefusedUsedOrTakenOver(t *testing.
 	c := newCloud(t)
 	name := c.Bucket
 	config := func(lines string) string { return inCloud(fmt.Sprintf("bucket = %q\n%s", name, lines)) }
-	w := providertest.NewWorkspace(t, config(""))
+	w := c.workspace(config(""))
 	wants(t, w.Apply(), true, "is there already, and not made by pgbackup", "set create_bucket = false")
 	if got := c.changes(name); got != nil {
 		t.Errorf("a bucket of somebody else was changed: %v", got)
@@ -93,7 +93,7 @@ func TestAccRepository_aBucketHalfMadeIsFinishedAndOneDeletedByHandMadeAgain(t *
 			return 0, ""
 		})
 	}
-	w := providertest.NewWorkspace(t, inCloud("bucket = \"half\""))
+	w := c.workspace(inCloud("bucket = \"half\""))
 	only(http.MethodHead, "", http.StatusForbidden, "AccessDenied")
 	wants(t, w.Apply(), true, "looking at S3 bucket (half): access denied: allow this identity s3:ListBucket on arn:aws:s3:::half, or choose another name")
 	// Who may make a bucket may not be allowed to tag it at once.
@@ -168,7 +168,7 @@ func TestAccRepository_aLockIsTheBucketsAndTheRepositorys(t *testing.T) {
 	days := func(n int) string {
 		return fmt.Sprintf("object_lock = {\n mode = \"GOVERNANCE\"\n days = %d\n }", n)
 	}
-	w := providertest.NewWorkspace(t, inCloud(fmt.Sprintf("bucket = %q\n create_bucket = false\n %s", c.Bucket, days(7))))
+	w := c.workspace(inCloud(fmt.Sprintf("bucket = %q\n create_bucket = false\n %s", c.Bucket, days(7))))
 	wants(t, w.Apply(), true, "has no Object Lock (it is off), so that object_lock could protect nothing", "put-object-lock-configuration")
 	full := config(days(7), "force_destroy = true")
 	w.Configure(full)
@@ -203,7 +203,7 @@ func TestAccRepository_aLockIsTheBucketsAndTheRepositorys(t *testing.T) {
 func TestAccRepository_forceDestroyRemovesItsVersionsAndNothingElse(t *testing.T) {
 	c := newCloud(t)
 	id := "s3://shared/prod?path_style=true&region=us-east-1"
-	w := providertest.NewWorkspace(t, inCloud("bucket = \"shared\"", "force_destroy = true"))
+	w := c.workspace(inCloud("bucket = \"shared\"", "force_destroy = true"))
 	w.MustApply()
 	providertest.AddPoint(t, providertest.Open(t, id), "shop")
 	put := func(key string) {

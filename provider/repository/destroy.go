@@ -30,8 +30,11 @@ func (r *Resource) destroy(ctx context.Context, at location.Location, m model) (
 	if diags.HasError() {
 		return diags
 	}
-	err := r.destroyRepository(ctx, at, force)
-	if errors.Is(err, objstore.ErrNoBucket) && at.Endpoint == "" {
+	left, err := r.destroyRepository(ctx, at, force)
+	if left.Objects > 0 {
+		diags.AddWarning(fmt.Sprintf("pgbackup_repository (%s): %d objects in its folders are not pgbackup's, and stay", at, left.Objects), left.String()+".")
+	}
+	if errors.Is(err, objstore.ErrNoBucket) && r.conn.OnAWS(at) {
 		diags.AddWarning(fmt.Sprintf("pgbackup_repository (%s): its bucket is gone, and everything with it", at), valid.Sentence(err))
 		err = nil
 		rules = false
@@ -43,10 +46,10 @@ func (r *Resource) destroy(ctx context.Context, at location.Location, m model) (
 		err = r.endReplication(ctx, at, w.replica.role)
 	}
 	if err == nil && !at.IsDirectory() {
-		err = r.clear(ctx, at, w.create, force, &diags)
+		err = r.clear(ctx, at, w.create, force, "", &diags)
 	}
 	if err == nil && w.replica != nil {
-		err = r.clear(ctx, w.replica.at, w.replica.create, force, &diags)
+		err = r.clearReplica(ctx, at, w, m.RepositoryID.ValueString(), force, &diags)
 	}
 	if err != nil {
 		diags.AddError(summary("deleting", at.String()), valid.Sentence(err))
@@ -54,52 +57,48 @@ func (r *Resource) destroy(ctx context.Context, at location.Location, m model) (
 	return diags
 }
 
-func (r *Resource) destroyRepository(ctx context.Context, at location.Location, force bool) error {
+func (r *Resource) destroyRepository(ctx context.Context, at location.Location, force bool) (repo.Strangers, error) {
 	opened, err := r.conn.OpenRepository(ctx, at, "")
 	if errors.Is(err, repo.ErrNoRepository) {
-		return nil
+		return repo.Strangers{}, nil
 	}
 	if err != nil {
-		return err
+		return repo.Strangers{}, err
 	}
 	if !force {
 		// Once more: -replace and tainted resources never pass the plan's guard.
 		if err := refusePoints(ctx, opened.Repository); err != nil {
-			return err
+			return repo.Strangers{}, err
 		}
 	}
 	clients := func(_ context.Context, region string) (*awsrds.Client, error) {
 		cfg, err := r.conn.AWS(region)
 		return awsrds.New(cfg), err
 	}
-	return opened.Destroy(ctx, rds.Release(clients, opened.ID(), nil))
+	return opened.Destroy(ctx, rds.Release(clients, opened.Repository, nil))
 }
 
 // clear removes what versioning still keeps of a repository, and then its bucket
 // when pgbackup made it and nothing else is in it. Without force, versions of
 // recovery points that were there once stay, and the bucket with them: they may
-// still be wanted back.
-func (r *Resource) clear(ctx context.Context, at location.Location, ours, force bool, diags *diag.Diagnostics) error {
+// still be wanted back. mark, if not "", is the key of what tells whose all this is,
+// and goes last.
+func (r *Resource) clear(ctx context.Context, at location.Location, ours, force bool, mark string, diags *diag.Diagnostics) error {
 	if !ours && !force {
 		return nil
 	}
-	b, prefix, err := r.conn.Bucket(ctx, at)
+	b, _, err := r.conn.Bucket(ctx, at)
 	if err != nil {
 		return err
 	}
 	defer r.conn.Lock("bucket " + at.Bucket)()
-	if prefix != "" {
-		prefix += "/"
-	}
-	of := func(which func(string) bool) func(string) bool {
-		return func(key string) bool { return which(strings.TrimPrefix(key, prefix)) }
-	}
+	prefix := keyPrefix(at)
 	stays := func(why string) {
 		diags.AddWarning(fmt.Sprintf("pgbackup_repository (%s) is deleted; its bucket stays: %s", at, why),
 			fmt.Sprintf("%s is removed only when pgbackup made it and nothing is left in it. Nothing more is done with it here.", b))
 	}
 	if !force {
-		left, err := b.Count(ctx, prefix, of(repo.OwnsPoint))
+		left, err := b.Count(ctx, prefix, belowPrefix(at, repo.OwnsPoint))
 		if err != nil || left.Versions > 0 {
 			if err == nil {
 				stays(fmt.Sprintf("it has %d versions (%s) of recovery points that were deleted or copied earlier", left.Versions, bytesize.Text(left.Bytes)))
@@ -107,9 +106,14 @@ func (r *Resource) clear(ctx context.Context, at location.Location, ours, force 
 			return gone(err)
 		}
 	}
-	removed, locked, err := b.Purge(ctx, prefix, of(repo.Owns))
+	removed, locked, err := b.Purge(ctx, prefix, belowPrefix(at, repo.Owns))
 	if err != nil {
 		return gone(err)
+	}
+	if mark != "" && locked == 0 { // else it says whose the rest is
+		if _, _, err := b.Purge(ctx, prefix+mark, func(key string) bool { return key == prefix+mark }); err != nil {
+			return gone(err)
+		}
 	}
 	if force && removed.Versions+removed.Markers > 0 {
 		diags.AddWarning(fmt.Sprintf("pgbackup_repository (%s): %d versions of objects with %s were deleted for good", at, removed.Versions, bytesize.Text(removed.Bytes)),
@@ -204,13 +208,17 @@ func (r *Resource) foretell(ctx context.Context, state model) (diags diag.Diagno
 	return diags
 }
 
+// belowPrefix judges the keys of a bucket by what they are in the repository.
+func belowPrefix(at location.Location, which func(key string) bool) func(string) bool {
+	return func(key string) bool { return which(strings.TrimPrefix(key, keyPrefix(at))) }
+}
+
 func (r *Resource) versionsOf(ctx context.Context, at location.Location) string {
 	b, _, err := r.conn.Bucket(ctx, at)
 	if err != nil {
 		return ""
 	}
-	prefix := keyPrefix(at)
-	n, err := b.Count(ctx, prefix, func(key string) bool { return repo.Owns(strings.TrimPrefix(key, prefix)) })
+	n, err := b.Count(ctx, keyPrefix(at), belowPrefix(at, repo.Owns))
 	least := ""
 	if err != nil {
 		least = " at least"

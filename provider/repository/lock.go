@@ -30,6 +30,10 @@ func (r *Resource) readLock(ctx context.Context, m *model, at location.Location,
 		diags.AddWarning(fmt.Sprintf("pgbackup_repository (%s): its lock cannot be read; its state is kept as it was", at), valid.Sentence(err))
 		return diags
 	}
+	if err := opened.Undeclared(ctx); err != nil {
+		diags.AddWarning(fmt.Sprintf("pgbackup_repository (%s): nothing in it declares its lock any more", at), valid.Sentence(err))
+		found = repo.Protection{} // so that a plan shows what puts it right
+	}
 	if found == declared {
 		return diags
 	}

@@ -78,6 +78,11 @@ func (r *Resource) follows(ctx context.Context, state, plan model, at location.L
 	if impossible(w.elsewhere(b.Region())) {
 		return c
 	}
+	if changed { // what else goes wrong there, the apply says
+		if err := r.refuseReplica(ctx, at, w, state.RepositoryID.ValueString()); errors.Is(err, errReplicaTaken) && impossible(err) {
+			return c
+		}
+	}
 	if w.bucket.ObjectLock && before[bucket.ObjectLock] == bucket.Off && impossible(b.NoLock(bucket.Off)) {
 		return c
 	}

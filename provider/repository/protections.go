@@ -102,7 +102,7 @@ func (r *Resource) planned(ctx context.Context, at location.Location, w wish, be
 	if err != nil {
 		return nil, false, err
 	}
-	onAWS := at.Endpoint == ""
+	onAWS := r.conn.OnAWS(at)
 	if !onAWS && (before == nil || changed) || before == nil && !w.create {
 		return nil, false, nil
 	}

@@ -54,6 +54,9 @@ func (r *Resource) replicate(ctx context.Context, source *bucket.Bucket, at loca
 	if err != nil {
 		return nil, fmt.Errorf("the replica: %w", err)
 	}
+	if err := r.claimReplica(ctx, at, w); err != nil {
+		return nil, fmt.Errorf("the replica: %w", err)
+	}
 	roleARN, err := r.ensureRole(ctx, w, replicationRole(source, at, w, key, locks))
 	if err != nil {
 		return nil, err
@@ -120,7 +123,8 @@ func (r *Resource) ensureRole(ctx context.Context, w wish, want role.Role) (stri
 	if err != nil {
 		return "", err
 	}
-	return role.New(cfg).Ensure(ctx, want)
+	arn, _, err := role.New(cfg).Ensure(ctx, want)
+	return arn, err
 }
 
 // endReplication takes away the rule, and the role when it is ours. The copies stay.

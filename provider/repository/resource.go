@@ -78,6 +78,9 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 	if err == nil {
 		err = r.refuseExisting(ctx, at)
 	}
+	if err == nil {
+		err = r.refuseReplica(ctx, at, w, "")
+	}
 	if err == nil && declared && !w.create {
 		err = r.tryRules(ctx, at, rules)
 	}
@@ -119,11 +122,22 @@ func (r *Resource) createOptions(ctx context.Context, ref string) (repo.CreateOp
 	return opts, err
 }
 
-// refuseExisting is the error for a place that has a repository. A place that
-// cannot be read is found out later.
+// refuseExisting is the error for a place that has a repository, or another one's
+// copies, or is not free for it otherwise. A place that cannot be read is found out
+// later.
 func (r *Resource) refuseExisting(ctx context.Context, at location.Location) error {
 	if _, err := r.conn.OpenRepository(ctx, at, ""); err == nil {
 		return existing(at, repo.ErrExists)
+	}
+	store, err := r.conn.OpenStore(ctx, at, false)
+	if err != nil {
+		return nil //nolint:nilerr // a directory is made later, and tells of what is wrong with it then
+	}
+	if of, err := replicaOf(ctx, store); err == nil && of != "" {
+		return fmt.Errorf("%s holds the copies of the repository %s: choose a place beside them", at, of)
+	}
+	if err := repo.CheckPlace(ctx, store, nil); errors.Is(err, repo.ErrPlaceTaken) {
+		return err
 	}
 	return nil
 }
@@ -147,7 +161,8 @@ func (r *Resource) create(ctx context.Context, at location.Location, opts repo.C
 		return created, err
 	}
 	if err := created.SetProtection(ctx, w.lock, time.Now(), r.conn.Envelope().By); err != nil {
-		return nil, errors.Join(err, created.Destroy(ctx, nil))
+		_, undone := created.Destroy(ctx, nil)
+		return nil, errors.Join(err, undone)
 	}
 	return created, nil
 }
@@ -211,7 +226,7 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 // wrong endpoint says the same.
 func (r *Resource) made(ctx context.Context, m model, at location.Location) bool {
 	w, known, _ := m.wish(ctx, r.conn, at)
-	return known && w.create && at.Endpoint == ""
+	return known && w.create && r.conn.OnAWS(at)
 }
 
 // unreadable is the summary of a repository that cannot be read, with what

@@ -69,7 +69,7 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 				Attributes: map[string]schema.Attribute{
 					"key_ref": schema.StringAttribute{
 						Required: true,
-						MarkdownDescription: "Where the 256-bit key is, never the key itself: `env:NAME` or `file:/path`, on the machine that runs Terraform and on the runner's. " +
+						MarkdownDescription: "Where the 256-bit key is, never the key itself: `kms:ARN`, `secretsmanager:NAME` or `ssm:NAME`; or `env:NAME` or `file:/path`, on the machine that runs Terraform and on the runner's. " +
 							"`pgbackup-runner key generate` makes one. Another reference adds that key to the repository, so that both open it; the old one must be readable at that moment. Stored data is not written again.",
 						Validators: []validator.String{valid.Secret()},
 					},

@@ -4,12 +4,13 @@ import (
 	"regexp"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
 )
 
 type s3Model struct {
@@ -97,7 +98,7 @@ func s3Attribute() schema.SingleNestedAttribute {
 			"tags": schema.MapAttribute{
 				Optional: true, ElementType: types.StringType,
 				MarkdownDescription: "Tags of the bucket, beside the provider's `default_tags` and those by which pgbackup knows what it made. Tags of others stay. Needs `create_bucket`.",
-				Validators:          []validator.Map{mapvalidator.SizeAtMost(40)},
+				Validators:          []validator.Map{valid.Tags()},
 			},
 			"lifecycle": lifecycleAttribute(),
 		},

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist/usemark"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
 )
 
@@ -46,15 +47,18 @@ func saveEarlier(ctx context.Context, private privateState, sums []string) diag.
 	return private.SetKey(ctx, earlierKey, data)
 }
 
-// used gives the hashes that a deployment is marked as using, and by which job.
-func (o objects) used(ctx context.Context) (map[string]runnerdist.Use, error) {
-	by := map[string]runnerdist.Use{}
-	for info, err := range o.store.List(ctx, runnerdist.Folder) {
+// used gives the hashes that a deployment is marked as using, and by which job, one
+// that runs rather than one that ended.
+func (o objects) used(ctx context.Context) (map[string]usemark.Use, error) {
+	by := map[string]usemark.Use{}
+	for info, err := range o.store.List(ctx, usemark.Folder) {
 		if err != nil {
 			return nil, fmt.Errorf("list who uses the runner: %w", err)
 		}
-		if u, ok := runnerdist.ParseUse(info.Key); ok {
-			by[u.Runner] = u
+		if u, ok := usemark.ParseUse(info.Key); ok {
+			if before, seen := by[u.Runner]; !seen || before.Ended() {
+				by[u.Runner] = u
+			}
 		}
 	}
 	return by, nil
@@ -93,7 +97,13 @@ func (o objects) deleteAll(ctx context.Context, m model, sums []string) (diags d
 	}
 	used, err := o.used(ctx)
 	for _, sum := range slices.Compact(slices.Sorted(slices.Values(remain))) {
-		if u, is := used[sum]; is && err == nil {
+		u, is := used[sum]
+		switch {
+		case !is || err != nil:
+		case u.Ended():
+			diags.AddWarning(fmt.Sprintf("pgbackup_runner (%s): the program %.12s was left, because runs of schedule %s may still ask for it", m.name(), sum, u.Job),
+				"They began before that schedule changed. Remove runner/"+sum+"/ from the repository in a day.")
+		default:
 			diags.AddWarning(fmt.Sprintf("pgbackup_runner (%s): the program %.12s was left, because schedule %s on %s uses it", m.name(), sum, u.Job, u.Target),
 				"It would fail from the next run on. Destroy that schedule, or have it use another runner, and remove runner/"+sum+"/ from the repository.")
 		}

@@ -21,6 +21,7 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist/runnertest"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist/usemark"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/testenv"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/providertest"
 )
@@ -308,7 +309,7 @@ func TestAccRunner_inABucketIsThereForLambdaAndStaysWhileItIsUsed(t *testing.T) 
 	}
 	first, second := find(t, one, runnerdist.AMD64), find(t, two, runnerdist.AMD64)
 	archive := runnerdist.LambdaKey(first.SHA256, runnerdist.AMD64)
-	use := runnerdist.Use{Runner: first.SHA256, Job: "nightly", Target: "fargate", File: strings.Repeat("0a", 32)}.Key()
+	use := usemark.Use{Runner: first.SHA256, Job: "nightly", Target: "fargate", File: strings.Repeat("0a", 32)}.Key()
 	put := func(key, text string) func() {
 		return func() {
 			if _, err := s3.Client().PutObject(t.Context(), &awss3.PutObjectInput{Bucket: &s3.Bucket, Key: &key, Body: strings.NewReader(text)}); err != nil {

@@ -23,10 +23,18 @@ func TestAccSchedule_onFargateDriftIsPutRight(t *testing.T) {
 	c := newCloud(t)
 	w := providertest.NewWorkspace(t, c.config(c.one, "rotate = {}", onFargate))
 	w.Plan()
-	planned := w.Show(address).After
-	if text, _ := planned["deployment"].(string); !strings.Contains(text, `"task_definition"`) || !strings.Contains(text, `"PGCONNECT_TIMEOUT"`) {
-		t.Errorf("the plan does not show what will be in AWS: %v", planned)
+	first := w.Show(address)
+	planned := first.After
+	if planned["id"] == nil || planned["role_arn"] == nil || first.Unknown["deployment"] != true {
+		t.Errorf("without a repository yet, all but what the role may read is known: %v, not %v", planned, first.Unknown)
 	}
+	w.Configure(c.config(c.one, "rotate = {}", onFargate, `key_ref = "ssm:/key"`))
+	w.Plan()
+	if text, _ := w.Show(address).After["deployment"].(string); !strings.Contains(text, `"task_definition"`) || !strings.Contains(text, `"PGCONNECT_TIMEOUT"`) || !strings.Contains(text, "ssm:GetParameter") {
+		t.Errorf("the plan does not show what will be in AWS: %v", w.Show(address).After)
+	}
+	w.Configure(c.config(c.one, "rotate = {}", onFargate))
+	w.Plan()
 	if r := w.ApplySaved(); r.Failed {
 		t.Fatal(r)
 	}

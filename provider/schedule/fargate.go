@@ -18,12 +18,14 @@ type fargateDeployment struct {
 	side     awsSide
 	rendered fargate.Rendered
 	files    *papers
+	applied  *fargate.Target // what apply went through
 }
 
 func (t fargateTarget) render(ctx context.Context, in input) (deployment, diag.Diagnostics, error) {
 	on, errs := in.on.Fargate, []error(nil)
 	spec, err := t.spec(ctx, in)
 	facts, later := t.facts(ctx)
+	later = errors.Join(later, t.addKeys(ctx, in, on.TaskRoleARN.ValueString(), &facts))
 	on.fill(ctx, &facts, &errs)
 	config := fargate.Config{
 		Cluster: on.Cluster.ValueString(), Subnets: texts(ctx, on.Subnets, &errs), SecurityGroups: texts(ctx, on.SecurityGroups, &errs), AssignPublicIP: on.AssignPublicIP.ValueBool(),
@@ -38,7 +40,7 @@ func (t fargateTarget) render(ctx context.Context, in input) (deployment, diag.D
 	if later != nil {
 		facts.Region = regionOf(config.Cluster, facts.Region)
 	}
-	d := fargateDeployment{side: t.awsSide}
+	d := &fargateDeployment{side: t.awsSide}
 	if d.rendered, err = fargate.Render(fargate.Spec{Spec: spec, Config: config, Facts: facts}); err == nil {
 		d.files, err = newPapers(d.rendered.Job, deploy.Fargate, in.release, true)
 	}
@@ -48,7 +50,7 @@ func (t fargateTarget) render(ctx context.Context, in input) (deployment, diag.D
 	return d, nil, later
 }
 
-func (d fargateDeployment) describe(m *model) {
+func (d *fargateDeployment) describe(m *model) {
 	document := d.rendered.Document()
 	describeJob(m, d.rendered.Job, d.files, document)
 	m.Deployment = types.StringValue(document)
@@ -59,15 +61,31 @@ func fargateDeployed(d fargate.Deployed) deployed {
 	return deployed{schedule: d.ScheduleARN, role: d.TaskRoleARN, logGroup: d.LogGroup, queue: d.DeadLetterQueueARN}
 }
 
-func (d fargateDeployment) papers() *papers { return d.files }
+func (d *fargateDeployment) papers() *papers { return d.files }
 
-func (d fargateDeployment) apply(ctx context.Context, _ bool) error {
+func (d *fargateDeployment) free(ctx context.Context) error {
 	cfg, err := d.side.at(d.rendered.Document())
 	if err != nil {
 		return err
 	}
-	_, err = fargate.New(cfg, fargate.Options{}).Apply(ctx, d.rendered)
+	return importable(fargate.New(cfg, fargate.Options{}).CheckFree(ctx, d.rendered), d.rendered.Planned().ScheduleARN)
+}
+
+func (d *fargateDeployment) apply(ctx context.Context, generation string) error {
+	cfg, err := d.side.at(d.rendered.Document())
+	if err != nil {
+		return err
+	}
+	d.applied = fargate.New(cfg, fargate.Options{Generation: generation})
+	_, err = d.applied.Apply(ctx, d.rendered)
 	return err
+}
+
+func (d *fargateDeployment) undo(ctx context.Context) error {
+	if d.applied == nil {
+		return nil
+	}
+	return d.applied.Undo(ctx)
 }
 
 func (t fargateTarget) read(ctx context.Context, m *model, _ runOnModel) error {
@@ -85,12 +103,12 @@ func (t fargateTarget) read(ctx context.Context, m *model, _ runOnModel) error {
 
 func (fargateTarget) document(m model, _ runOnModel) string { return m.Deployment.ValueString() }
 
-func (t fargateTarget) remove(ctx context.Context, l left) error {
+func (t fargateTarget) remove(ctx context.Context, l left, generation string) error {
 	cfg, err := t.at(l.Document)
 	if err != nil {
 		return err
 	}
-	return fargate.New(cfg, fargate.Options{}).Remove(ctx, l.Document)
+	return fargate.New(cfg, fargate.Options{Generation: generation}).Remove(ctx, l.Document)
 }
 
 func (fargateTarget) afterwards(_, _ *model) diag.Diagnostics { return nil }

@@ -50,13 +50,17 @@ func (d githubDeployment) describe(m *model) {
 
 func (d githubDeployment) papers() *papers { return d.files }
 
-func (githubDeployment) apply(context.Context, bool) error { return nil }
+func (githubDeployment) free(context.Context) error { return nil }
+
+func (githubDeployment) apply(context.Context, string) error { return nil }
+
+func (githubDeployment) undo(context.Context) error { return nil }
 
 func (githubTarget) read(context.Context, *model, runOnModel) error { return nil }
 
 func (githubTarget) document(model, runOnModel) string { return "" }
 
-func (githubTarget) remove(context.Context, left) error { return nil }
+func (githubTarget) remove(context.Context, left, string) error { return nil }
 
 func (githubTarget) afterwards(before, after *model) diag.Diagnostics {
 	return ownHands(before, after, func(m *model) string { return m.GitHubWorkflow.ValueString() },

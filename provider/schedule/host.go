@@ -142,21 +142,21 @@ func (d hostDeployment) describe(m *model) {
 
 func (d hostDeployment) papers() *papers { return d.brought }
 
-// apply writes the files.
-func (d hostDeployment) apply(_ context.Context, fresh bool) error {
+// apply writes the files, and removes those it made when one cannot be written.
+func (d hostDeployment) apply(context.Context, string) error {
 	if d.job == "" {
 		return nil
-	}
-	if fresh {
-		if err := refuseOthers(d); err != nil {
-			return err
-		}
 	}
 	return write(d)
 }
 
-// refuseOthers keeps a job that is there already from being written over.
-func refuseOthers(d hostDeployment) error {
+func (hostDeployment) undo(context.Context) error { return nil }
+
+// free keeps a job that is there already from being written over.
+func (d hostDeployment) free(context.Context) error {
+	if d.job == "" {
+		return nil
+	}
 	there, err := os.ReadFile(d.job)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && string(there) == d.rendered.Job {
 		return nil
@@ -242,7 +242,7 @@ func (hostTarget) document(m model, on runOnModel) string {
 }
 
 // remove removes the files; what starts the job goes before the job.
-func (hostTarget) remove(_ context.Context, l left) error {
+func (hostTarget) remove(_ context.Context, l left, _ string) error {
 	paths, err := hostPaths(l)
 	if err != nil {
 		return err

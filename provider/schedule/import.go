@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist/usemark"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
 )
 
@@ -44,6 +45,12 @@ func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequ
 		return
 	}
 	resp.Diagnostics.Append(diags...)
+	generation, err := r.generationThere(ctx, req.ID)
+	if err != nil {
+		resp.Diagnostics.AddError(summary("importing", req.ID), valid.Sentence(err))
+		return
+	}
+	resp.Diagnostics.Append(keepGeneration(ctx, resp.Private, cmp.Or(generation, newGeneration()))...)
 	for name, value := range attributes {
 		resp.Diagnostics.Append(resp.State.SetAttribute(ctx, path.Root(name), value)...)
 	}
@@ -125,11 +132,11 @@ func (r *Resource) importElsewhere(ctx context.Context, id string) (map[string]a
 // markedTarget tells by the marks beside the runner where a job file is used.
 func markedTarget(ctx context.Context, store objstore.Store, name, key string) (runOnModel, error) {
 	none := types.MapNull(types.StringType)
-	for info, err := range store.List(ctx, runnerdist.Folder) {
+	for info, err := range store.List(ctx, usemark.Folder) {
 		if err != nil {
 			return runOnModel{}, err
 		}
-		if u, ok := runnerdist.ParseUse(info.Key); ok && u.Job == name && u.Target == deploy.Kubernetes && strings.HasSuffix(key, "/"+u.File+".json") {
+		if u, ok := usemark.ParseUse(info.Key); ok && u.Job == name && u.Target == deploy.Kubernetes && strings.HasSuffix(key, "/"+u.File+".json") {
 			return runOnModel{Kubernetes: &kubernetesModel{NodeSelector: none, Environment: none}}, nil
 		}
 	}

@@ -85,6 +85,24 @@ func (r *Resource) importARN(ctx context.Context, arn string) (map[string]any, d
 	return attributes, append(diags, at.diags...), nil
 }
 
+// generationThere is what a deployment in AWS is marked with, "" when it has no mark
+// or is elsewhere.
+func (r *Resource) generationThere(ctx context.Context, id string) (string, error) {
+	if !strings.HasPrefix(id, "arn:") {
+		return "", nil
+	}
+	region, group, _, err := schedules.ParseARN(id)
+	if err != nil {
+		return "", err
+	}
+	cfg, err := r.conn.AWS(region)
+	if err != nil {
+		return "", err
+	}
+	found, err := schedules.New(cfg).ReadGroup(ctx, group)
+	return found.Generation, err
+}
+
 func readAWS(ctx context.Context, cfg aws.Config, probe scheduled.Document) (found deployedDocument, where deployed, err error) {
 	if probe.Target == deploy.Fargate {
 		var d fargate.Deployed

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist/usemark"
 )
 
 // deployedDocument is what an import takes from the document of a deployment: the
@@ -119,11 +120,11 @@ func (r *Resource) release(ctx context.Context, name, target, jobURL string) str
 		return ""
 	}
 	used, builds := map[string]bool{}, map[string]string{}
-	for info, err := range store.List(ctx, runnerdist.Folder) {
+	for info, err := range store.List(ctx, usemark.Folder) {
 		if err != nil {
 			return ""
 		}
-		if u, ok := runnerdist.ParseUse(info.Key); ok && u.Job == name && u.Target == target && u.File == sum {
+		if u, ok := usemark.ParseUse(info.Key); ok && u.Job == name && u.Target == target && u.File == sum {
 			used[u.Runner] = true
 		}
 		if b, arch, ok := runnerdist.ParseKey(info.Key); ok {

@@ -77,13 +77,17 @@ func (d kubernetesDeployment) describe(m *model) {
 
 func (d kubernetesDeployment) papers() *papers { return d.files }
 
-func (kubernetesDeployment) apply(context.Context, bool) error { return nil }
+func (kubernetesDeployment) free(context.Context) error { return nil }
+
+func (kubernetesDeployment) apply(context.Context, string) error { return nil }
+
+func (kubernetesDeployment) undo(context.Context) error { return nil }
 
 func (kubernetesTarget) read(context.Context, *model, runOnModel) error { return nil }
 
 func (kubernetesTarget) document(model, runOnModel) string { return "" }
 
-func (kubernetesTarget) remove(context.Context, left) error { return nil }
+func (kubernetesTarget) remove(context.Context, left, string) error { return nil }
 
 func (kubernetesTarget) afterwards(before, after *model) diag.Diagnostics {
 	return ownHands(before, after, func(m *model) string { return m.KubernetesManifest.ValueString() },

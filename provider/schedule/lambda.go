@@ -18,12 +18,14 @@ type lambdaDeployment struct {
 	side     awsSide
 	rendered lambda.Rendered
 	files    *papers
+	applied  *lambda.Target // what apply went through
 }
 
 func (t lambdaTarget) render(ctx context.Context, in input) (deployment, diag.Diagnostics, error) {
 	on, errs := in.on.Lambda, []error(nil)
 	spec, err := t.spec(ctx, in)
 	facts, later := t.facts(ctx)
+	later = errors.Join(later, t.addKeys(ctx, in, on.RoleARN.ValueString(), &facts))
 	on.fill(ctx, &facts, &errs)
 	config := lambda.Config{
 		MemoryMiB: int(on.Memory.ValueInt64()), Architecture: on.Architecture.ValueString(),
@@ -34,7 +36,7 @@ func (t lambdaTarget) render(ctx context.Context, in input) (deployment, diag.Di
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, invalid(deploy.Lambda, err), nil
 	}
-	d := lambdaDeployment{side: t.awsSide}
+	d := &lambdaDeployment{side: t.awsSide}
 	if d.rendered, err = lambda.Render(lambda.Spec{Spec: spec, Config: config, Facts: facts}); err == nil {
 		d.files, err = newPapers(d.rendered.Job, deploy.Lambda, in.release, true)
 	}
@@ -44,7 +46,7 @@ func (t lambdaTarget) render(ctx context.Context, in input) (deployment, diag.Di
 	return d, nil, later
 }
 
-func (d lambdaDeployment) describe(m *model) {
+func (d *lambdaDeployment) describe(m *model) {
 	document := d.rendered.Document()
 	describeJob(m, d.rendered.Job, d.files, document)
 	m.Deployment = types.StringValue(document)
@@ -55,15 +57,31 @@ func lambdaDeployed(d lambda.Deployed) deployed {
 	return deployed{schedule: d.ScheduleARN, role: d.RoleARN, logGroup: d.LogGroup, queue: d.DeadLetterQueueARN}
 }
 
-func (d lambdaDeployment) papers() *papers { return d.files }
+func (d *lambdaDeployment) papers() *papers { return d.files }
 
-func (d lambdaDeployment) apply(ctx context.Context, _ bool) error {
+func (d *lambdaDeployment) free(ctx context.Context) error {
 	cfg, err := d.side.at(d.rendered.Document())
 	if err != nil {
 		return err
 	}
-	_, err = lambda.New(cfg, lambda.Options{}).Apply(ctx, d.rendered)
+	return importable(lambda.New(cfg, lambda.Options{}).CheckFree(ctx, d.rendered), d.rendered.Planned().ScheduleARN)
+}
+
+func (d *lambdaDeployment) apply(ctx context.Context, generation string) error {
+	cfg, err := d.side.at(d.rendered.Document())
+	if err != nil {
+		return err
+	}
+	d.applied = lambda.New(cfg, lambda.Options{Generation: generation})
+	_, err = d.applied.Apply(ctx, d.rendered)
 	return err
+}
+
+func (d *lambdaDeployment) undo(ctx context.Context) error {
+	if d.applied == nil {
+		return nil
+	}
+	return d.applied.Undo(ctx)
 }
 
 func (t lambdaTarget) read(ctx context.Context, m *model, _ runOnModel) error {
@@ -81,12 +99,12 @@ func (t lambdaTarget) read(ctx context.Context, m *model, _ runOnModel) error {
 
 func (lambdaTarget) document(m model, _ runOnModel) string { return m.Deployment.ValueString() }
 
-func (t lambdaTarget) remove(ctx context.Context, l left) error {
+func (t lambdaTarget) remove(ctx context.Context, l left, generation string) error {
 	cfg, err := t.at(l.Document)
 	if err != nil {
 		return err
 	}
-	return lambda.New(cfg, lambda.Options{}).Remove(ctx, l.Document)
+	return lambda.New(cfg, lambda.Options{Generation: generation}).Remove(ctx, l.Document)
 }
 
 func (lambdaTarget) afterwards(_, _ *model) diag.Diagnostics { return nil }

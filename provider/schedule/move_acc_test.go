@@ -16,7 +16,7 @@ func TestAccSchedule_movesBetweenTargetsAndTheOldOneGoesAfterTheNewOneWorks(t *t
 	c := newCloud(t)
 	dir := t.TempDir()
 	onHost := fmt.Sprintf("host = { directory = %q, runner_path = \"/usr/local/bin/pgbackup-runner\" }", dir)
-	const onLambda = `lambda = { memory = 1024, timeout = "5m", retry_attempts = 0 }`
+	const onLambda = `lambda = { memory = 1024, timeout = "5m", retry_attempts = 0 }` // the default is 5
 	file := filepath.Join(dir, "nightly.job.json")
 	w := providertest.NewWorkspace(t, c.config(c.one, "rotate = {}", onFargate))
 	w.MustApply()

@@ -15,16 +15,18 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist/usemark"
 )
 
 // papers are what a deployment needs in repositories: the job's file, and marks
 // beside the builds of the runner that it uses.
 type papers struct {
+	name       string            // of the job
 	content    []byte            // of the job's file
 	repository location.Location // of the job's file
 	key        string            // of the job's file there; "" when it is not needed there
 	runners    location.Location // where the builds are
-	uses       []runnerdist.Use
+	uses       []usemark.Use
 }
 
 // newPapers of a job on a target. The file is left out where something else
@@ -34,7 +36,7 @@ func newPapers(j job.Job, target string, release runnerdist.Release, file bool) 
 	if err != nil {
 		return nil, err
 	}
-	p := &papers{repository: at}
+	p := &papers{name: j.Name, repository: at}
 	if p.content, err = j.Encode(); err != nil {
 		return nil, err
 	}
@@ -48,9 +50,9 @@ func newPapers(j job.Job, target string, release runnerdist.Release, file bool) 
 	return p, nil
 }
 
-func uses(name, target, file string, release runnerdist.Release) (list []runnerdist.Use) {
+func uses(name, target, file string, release runnerdist.Release) (list []usemark.Use) {
 	for _, sum := range release.SHA256 {
-		list = append(list, runnerdist.Use{Runner: sum, Job: name, Target: target, File: file})
+		list = append(list, usemark.Use{Runner: sum, Job: name, Target: target, File: file})
 	}
 	return list
 }
@@ -82,31 +84,70 @@ func splitJobURL(url string) (at location.Location, key, sum string, err error) 
 // put brings the papers to where a run looks for them, the marks first: from then
 // on nobody takes the runner away.
 func (r *Resource) put(ctx context.Context, p *papers) error {
+	_, err := r.bringPapers(ctx, p, objstore.Condition{})
+	return err
+}
+
+// brought are papers that were not there before.
+type brought struct {
+	uses []usemark.Use
+	file bool
+}
+
+// putNew is put of a new deployment. It says what takeBack has to remove when the
+// deployment comes to nothing.
+func (r *Resource) putNew(ctx context.Context, p *papers) (made brought, err error) {
 	if p == nil {
-		return nil
+		return brought{}, nil
 	}
-	if len(p.uses) > 0 {
-		store, err := r.conn.OpenStore(ctx, p.runners, false)
-		if err != nil {
-			return fmt.Errorf("marking the runner as used: %w", err)
+	there, err := r.conn.Marks(p.runners).Of(ctx, p.name)
+	if err != nil {
+		return brought{}, err
+	}
+	for _, u := range p.uses {
+		if !slices.Contains(there, u) {
+			made.uses = append(made.uses, u)
 		}
-		for _, u := range p.uses {
-			if _, err := store.Put(ctx, u.Key(), nil, objstore.PutOptions{}); err != nil {
-				return fmt.Errorf("marking the runner as used: %w", err)
-			}
-		}
+	}
+	made.file, err = r.bringPapers(ctx, p, objstore.Condition{IfAbsent: true})
+	if errors.Is(err, objstore.ErrPrecondition) {
+		return made, r.put(ctx, p) // somebody may have changed it
+	}
+	return made, err
+}
+
+// bringPapers reports whether the job file was written.
+func (r *Resource) bringPapers(ctx context.Context, p *papers, when objstore.Condition) (wrote bool, err error) {
+	if p == nil {
+		return false, nil
+	}
+	if err := r.conn.Marks(p.runners).Add(ctx, p.uses...); err != nil {
+		return false, err
 	}
 	if p.key == "" {
-		return nil
+		return false, nil
 	}
 	store, err := r.conn.OpenStore(ctx, p.repository, false)
 	if err == nil {
-		_, err = store.Put(ctx, p.key, p.content, objstore.PutOptions{ContentType: "application/json"})
+		_, err = store.Put(ctx, p.key, p.content, objstore.PutOptions{ContentType: "application/json", Condition: when})
 	}
 	if err != nil {
-		return fmt.Errorf("writing the job file: %w", err)
+		return false, fmt.Errorf("writing the job file: %w", err)
 	}
-	return nil
+	return true, nil
+}
+
+// takeBack removes what putNew brought.
+func (r *Resource) takeBack(ctx context.Context, p *papers, made brought) error {
+	if len(made.uses) > 0 {
+		if err := r.conn.Marks(p.runners).Remove(ctx, made.uses...); err != nil {
+			return err
+		}
+	}
+	if !made.file {
+		return nil
+	}
+	return r.removeFiles(ctx, p.repository, p.key)
 }
 
 // readJob takes the job file as it is: whatever was done to it differs from what
@@ -145,73 +186,4 @@ func readAll(ctx context.Context, store objstore.Store, key string) ([]byte, err
 	}
 	data, err := io.ReadAll(io.LimitReader(r, mostJobFile))
 	return data, errors.Join(err, r.Close())
-}
-
-// discard removes the papers of a deployment that is no more: its marks, and the
-// job files that no other mark names. keep are those of the deployment that took
-// its place, nil for none.
-func (r *Resource) discard(ctx context.Context, old model, target string, keep *papers) error {
-	release, err := runnerdist.ParseRelease(old.Runner.ValueString())
-	if err != nil || release.Repository == "" {
-		return nil //nolint:nilerr // this host, which has none
-	}
-	at, key, sum, fileErr := splitJobURL(old.JobURL.ValueString())
-	files, err := r.discardMarks(ctx, release.Repository, old.Name.ValueString(), target, sum, keep)
-	if err != nil || fileErr != nil {
-		return err
-	}
-	var keys []string
-	for file := range files {
-		k := path.Join(path.Dir(key), file+".json")
-		if keep == nil || keep.repository != at || keep.key != k {
-			keys = append(keys, k)
-		}
-	}
-	store, err := r.conn.OpenStore(ctx, at, false)
-	if err == nil {
-		err = store.Delete(ctx, keys...)
-	}
-	if err != nil && !errors.Is(err, objstore.ErrNoBucket) {
-		return fmt.Errorf("removing the earlier job file: %w", err)
-	}
-	return nil
-}
-
-// discardMarks removes the marks of a job on a target and gives the job files that
-// no mark names any more.
-func (r *Resource) discardMarks(ctx context.Context, repository, name, target, file string, keep *papers) (map[string]bool, error) {
-	at, err := location.Parse(repository)
-	if err != nil {
-		return nil, err
-	}
-	store, err := r.conn.OpenStore(ctx, at, false)
-	if err != nil {
-		return nil, err
-	}
-	unnamed, named := map[string]bool{file: true}, map[string]bool{}
-	var marks []string
-	for info, err := range store.List(ctx, runnerdist.Folder) {
-		if errors.Is(err, objstore.ErrNoBucket) {
-			return unnamed, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("listing who uses the runner: %w", err)
-		}
-		u, ok := runnerdist.ParseUse(info.Key)
-		switch {
-		case !ok || u.Job != name:
-		case u.Target == target && (keep == nil || keep.runners != at || !slices.Contains(keep.uses, u)):
-			marks = append(marks, info.Key)
-			unnamed[u.File] = true
-		default:
-			named[u.File] = true
-		}
-	}
-	if err := store.Delete(ctx, marks...); err != nil {
-		return nil, fmt.Errorf("removing the marks of what used the runner: %w", err)
-	}
-	for sum := range named {
-		delete(unnamed, sum)
-	}
-	return unnamed, nil
 }

@@ -168,8 +168,13 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 	}
 	if rendered.later != nil {
 		resp.Diagnostics.Append(m.warnOfLater(rendered.later)...)
-		if m.shown = unknownShown(); prior != nil && m.sameInputs(*prior) {
+		switch m.shown = unknownShown(); {
+		case prior != nil && m.sameInputs(*prior):
 			m.shown = prior.shown // a plan that nobody asked for would help nobody
+		case !errors.Is(rendered.later, errNoAccount) && errors.Is(rendered.later, errNoKeys):
+			// Only what the role may read is not known yet.
+			rendered.show(&m)
+			m.Deployment, m.JobDigest = types.StringUnknown(), types.StringUnknown()
 		}
 		resp.Diagnostics.Append(resp.Plan.Set(ctx, m)...)
 		return
@@ -207,7 +212,12 @@ func (r *Resource) ends(ctx context.Context, d *rendering, m, prior model) bool 
 
 // warnOfLater says why a plan shows less than it could.
 func (m model) warnOfLater(why error) (diags diag.Diagnostics) {
-	if !errors.Is(why, connection.ErrUnknown) {
+	switch {
+	case errors.Is(why, connection.ErrUnknown), errors.Is(why, errNoKeys) && awaited(why) && !errors.Is(why, errNoAccount):
+	case errors.Is(why, errNoKeys):
+		diags.AddWarning(fmt.Sprintf("pgbackup_schedule (%s): what will be deployed is only known after apply", m.Name.ValueString()),
+			"What the role of the job may read depends on the repository. "+valid.Sentence(why))
+	default:
 		diags.AddWarning(fmt.Sprintf("pgbackup_schedule (%s): what will be deployed is only known after apply", m.Name.ValueString()),
 			"The names of what is made in AWS hold the number of the account. "+valid.Sentence(why))
 	}

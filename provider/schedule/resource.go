@@ -72,30 +72,37 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 		return
 	}
 	d.show(&m)
-	err := r.put(ctx, d.papers())
+	place := left{RunOn: d.name, ID: m.ID.ValueString()}.claimed()
+	defer r.conn.Lock(place)()
+	if err := r.checkFree(ctx, d, m); err != nil {
+		resp.Diagnostics.Append(m.failed("creating", err)...)
+		return
+	}
+	generation := newGeneration()
+	brought, err := r.putNew(ctx, d.papers())
 	if err == nil {
-		err = d.apply(ctx, true)
+		err = d.apply(ctx, generation)
 	}
 	if err != nil {
 		resp.Diagnostics.Append(m.failed("creating", err)...)
-		resp.Diagnostics.Append(r.undo(ctx, d, m)...)
+		resp.Diagnostics.Append(r.undo(ctx, d, m, brought)...)
 		return
 	}
+	r.conn.Claim(place, generation)
+	resp.Diagnostics.Append(keepGeneration(ctx, resp.Private, generation)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, m)...)
 	resp.Diagnostics.Append(d.afterwards(nil, &m)...)
 }
 
-// undo removes what a create made before it failed: Terraform forgets it.
-func (r *Resource) undo(ctx context.Context, d *rendering, m model) (diags diag.Diagnostics) {
-	_, on, diags := m.blocks(ctx)
-	if m.JobPath.IsNull() { // a host undoes what it wrote by itself
-		if err := d.remove(ctx, left{RunOn: d.name, ID: m.ID.ValueString(), Document: d.document(m, on)}); err != nil && !errors.Is(err, awsapi.ErrForeign) {
-			diags.AddWarning(fmt.Sprintf("pgbackup_schedule (%s) was made in part, and not everything could be removed again", m.Name.ValueString()),
-				"The next apply takes it over. "+valid.Sentence(err))
-			return diags
-		}
+// undo removes what was made before the rest failed, which Terraform forgets, and
+// nothing that was there before.
+func (r *Resource) undo(ctx context.Context, d *rendering, m model, brought brought) (diags diag.Diagnostics) {
+	if err := d.undo(ctx); err != nil {
+		diags.AddWarning(fmt.Sprintf("pgbackup_schedule (%s) was made in part, and not everything could be removed again", m.Name.ValueString()),
+			"The next apply takes it over. "+valid.Sentence(err))
+		return diags
 	}
-	if err := r.discard(ctx, m, d.name, nil); err != nil {
+	if err := r.takeBack(ctx, d.papers(), brought); err != nil {
 		diags.AddWarning(fmt.Sprintf("pgbackup_schedule (%s): its job file was left in the repository", m.Name.ValueString()), valid.Sentence(err))
 	}
 	return diags
@@ -145,17 +152,28 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	}
 	current, diags := m.current(ctx, r)
 	resp.Diagnostics.Append(diags...)
+	generation, diags := generationOf(ctx, req.Private)
+	resp.Diagnostics.Append(diags...)
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	for _, l := range append(m.leftBehind(ctx, &resp.Diagnostics), current) {
-		if err := r.remove(ctx, l); err != nil {
+	defer r.conn.Lock(current.claimed())()
+	for _, l := range m.leftBehind(ctx, &resp.Diagnostics) {
+		if err := r.remove(ctx, l, generation); err != nil && !errors.Is(err, awsapi.ErrSuperseded) {
 			resp.Diagnostics.Append(m.failed("deleting", err)...)
 		}
 	}
+	err := r.remove(ctx, current, generation)
+	if errors.Is(err, awsapi.ErrSuperseded) {
+		return // with all its papers, which are those of the later deployment too
+	}
+	if err != nil {
+		resp.Diagnostics.Append(m.failed("deleting", err)...)
+	}
 	if resp.Diagnostics.HasError() {
 		return
 	}
+	r.conn.Release(current.claimed())
 	if err := r.discard(ctx, m, current.RunOn, nil); err != nil {
 		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_schedule (%s): its job file was left in the repository", m.Name.ValueString()), valid.Sentence(err))
 	}
@@ -182,12 +200,17 @@ func (m model) current(ctx context.Context, r *Resource) (l left, diags diag.Dia
 	return left{RunOn: name, ID: m.ID.ValueString(), Document: t.document(m, on)}, diags
 }
 
-func (r *Resource) remove(ctx context.Context, l left) error {
+// remove ends a deployment of a generation: awsapi.ErrSuperseded, and nothing goes,
+// when a later one has its place.
+func (r *Resource) remove(ctx context.Context, l left, generation string) error {
 	t, err := r.target(l.RunOn)
 	if err != nil {
 		return err
 	}
-	return t.remove(ctx, l)
+	if err := awsapi.CheckGeneration(l.ID, r.conn.Claimed(l.claimed()), generation); err != nil {
+		return err
+	}
+	return t.remove(ctx, l, generation)
 }
 
 func (m model) leftBehind(ctx context.Context, diags *diag.Diagnostics) (all []left) {

@@ -53,7 +53,7 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 		},
 		"source": schema.StringAttribute{
 			Optional:            true,
-			MarkdownDescription: "Name of what is backed up, such as `shop`; the recovery points of each database are listed, kept and rotated as `<database>@shop`. Defaults to the name of the server's host (`<database>@<host>`), and to the name of the job for `files` and `command`.",
+			MarkdownDescription: "Name of what is backed up, such as `shop`; the recovery points of each database are listed, kept and rotated as `<database>@shop`. Defaults to the name of the server's host (`<database>@<host>`). What `files`, `command` and `config` with a `directory` read is of the machine that runs the job: there it defaults to `<name of the job>@<host>`, so that several hosts with one job keep their points apart, and where every run has a machine of another name (Fargate, Lambda, Kubernetes, GitHub Actions) to the name of the job.",
 		},
 		"key_ref": schema.StringAttribute{
 			Optional:            true,

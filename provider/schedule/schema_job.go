@@ -189,7 +189,7 @@ func rdsSnapshotAttribute() schema.SingleNestedAttribute {
 		MarkdownDescription: "A manual snapshot of an RDS instance or Aurora cluster. It stays in RDS; the repository holds its manifest, so that the policy keeps and rotates it as any recovery point. Snapshots that RDS or somebody else made are never touched. Exactly one of `instance` and `cluster` is given.",
 		Attributes: map[string]schema.Attribute{
 			"instance":     text("Identifier of the DB instance, such as `acme-prod`."),
-			"cluster":      text("Identifier of the Aurora or Multi-AZ cluster."),
+			"cluster":      text("Identifier of the Aurora or Multi-AZ cluster, such as `acme-aurora`."),
 			"region":       text("Region of the instance or cluster, such as `eu-west-1`. Defaults to the runner's."),
 			"rotate_after": rotateAfter(),
 		},

@@ -8,6 +8,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
 )
 
 func metricsAttribute() schema.StringAttribute {
@@ -49,6 +51,6 @@ func tagsAttribute() schema.MapAttribute {
 	return schema.MapAttribute{
 		ElementType: types.StringType, Optional: true,
 		MarkdownDescription: "Tags of everything that is made in AWS for this schedule, besides the provider's `default_tags`, over which they win. Tags of the name `pgbackup:…` are set by the provider.",
-		Validators:          []validator.Map{tagRule{}},
+		Validators:          []validator.Map{valid.Tags()},
 	}
 }

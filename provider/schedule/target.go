@@ -26,8 +26,9 @@ type target interface {
 	read(ctx context.Context, m *model, on runOnModel) error
 	// document is what remove needs besides the id.
 	document(m model, on runOnModel) string
-	// remove ends a deployment, however much of it is there.
-	remove(ctx context.Context, l left) error
+	// remove ends a deployment, however much of it is there: awsapi.ErrSuperseded,
+	// and nothing goes, when what is there can be told to be of another generation.
+	remove(ctx context.Context, l left, generation string) error
 	// afterwards tells people what they have to do now, as warnings: before is nil
 	// for a deployment that is new, and after is nil for one that was removed.
 	afterwards(before, after *model) diag.Diagnostics
@@ -39,9 +40,12 @@ type deployment interface {
 	describe(m *model)
 	// papers are what the deployment needs in repositories; nil for nothing.
 	papers() *papers
-	// apply makes it be there. fresh: nothing of this schedule is there yet on the
-	// target.
-	apply(ctx context.Context, fresh bool) error
+	// free holds that a new deployment takes nothing over that works and differs.
+	free(ctx context.Context) error
+	// apply makes it be there, of a generation.
+	apply(ctx context.Context, generation string) error
+	// undo removes what apply made, and nothing that was there before.
+	undo(ctx context.Context) error
 }
 
 // input is what a target renders.

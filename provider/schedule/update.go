@@ -1,7 +1,9 @@
 package schedule
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/awsapi"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/host"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
@@ -33,22 +36,34 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 		return
 	}
 	d.show(&m)
-	moved := d.movedFrom(old, m)
-	if err := r.bring(ctx, d, &m, moved); err != nil {
+	generation, diags := generationOf(ctx, req.Private)
+	resp.Diagnostics.Append(diags...)
+	ends := state.leftBehind(ctx, &resp.Diagnostics)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	now := left{RunOn: d.name, ID: m.ID.ValueString()}
+	defer r.conn.Lock(now.claimed())()
+	w := work{generation: cmp.Or(generation, newGeneration()), moved: d.movedFrom(old, m)}
+	w.fresh = w.moved && !slices.ContainsFunc(ends, now.samePlace)
+	resp.Diagnostics.Append(keepGeneration(ctx, resp.Private, w.generation)...) // also of what is made in part
+	brought, err := r.bring(ctx, d, &m, w)
+	if err != nil {
 		resp.Diagnostics.Append(m.failed("updating", err)...)
-		if moved {
-			resp.Diagnostics.Append(r.undo(ctx, d, m)...)
+		if w.moved {
+			resp.Diagnostics.Append(r.undo(ctx, d, m, brought)...)
 		}
 		return
 	}
-	ends := state.leftBehind(ctx, &resp.Diagnostics)
+	r.conn.Claim(now.claimed(), w.generation)
+	moved := w.moved
 	if moved {
 		ends = append(ends, old)
 	} else if err := tidyHost(old, d); err != nil {
 		resp.Diagnostics.Append(m.failed("updating", err)...)
 		return
 	}
-	m.LeftBehind, diags = r.end(ctx, m, d.name, ends)
+	m.LeftBehind, diags = r.end(ctx, m.Name.ValueString(), now, generation, ends)
 	resp.Diagnostics.Append(diags...)
 	if moved || !byHand(d.name) {
 		if err := r.discard(ctx, state, old.RunOn, d.papers()); err != nil {
@@ -65,22 +80,41 @@ func (d rendering) movedFrom(old left, m model) bool {
 	return old.RunOn != d.name || old.ID != m.ID.ValueString() && d.name != deploy.Host
 }
 
+// work is what an update does.
+type work struct {
+	generation string
+	moved      bool // to another place
+	fresh      bool // where nothing of this schedule can be yet
+}
+
 // bring makes the new deployment. One in another place is looked at before anybody
 // relies on it.
-func (r *Resource) bring(ctx context.Context, d *rendering, m *model, moved bool) error {
-	if err := r.put(ctx, d.papers()); err != nil {
-		return err
+func (r *Resource) bring(ctx context.Context, d *rendering, m *model, w work) (made brought, err error) {
+	if w.fresh {
+		err = r.checkFree(ctx, d, *m)
 	}
-	if err := d.apply(ctx, moved); err != nil || !moved {
-		return err
+	switch {
+	case err != nil:
+	case w.moved:
+		made, err = r.putNew(ctx, d.papers())
+	default:
+		err = r.put(ctx, d.papers())
+	}
+	if err == nil {
+		err = d.apply(ctx, w.generation)
+	}
+	if err != nil || !w.moved {
+		return made, err
 	}
 	_, on, _ := m.blocks(ctx) // read once already
 	seen := *m
 	if err := d.read(ctx, &seen, on); err != nil {
-		return fmt.Errorf("the new deployment cannot be read back, and the one before stays: %w", err)
+		return made, fmt.Errorf("the new deployment cannot be read back, and the one before stays: %w", err)
 	}
-	return nil
+	return made, nil
 }
+
+func (l left) samePlace(other left) bool { return l.RunOn == other.RunOn && l.ID == other.ID }
 
 // tidyHost removes files of the same job that have no place any more.
 func tidyHost(old left, d *rendering) error {
@@ -103,16 +137,20 @@ func tidyHost(old left, d *rendering) error {
 
 // end removes deployments that are not the one on the target now; what is left of
 // them is to be remembered.
-func (r *Resource) end(ctx context.Context, m model, now string, ends []left) (types.List, diag.Diagnostics) {
+func (r *Resource) end(ctx context.Context, name string, now left, generation string, ends []left) (types.List, diag.Diagnostics) {
 	var diags diag.Diagnostics
 	remain := []left{}
 	for _, l := range ends {
-		if l.ID == m.ID.ValueString() && l.RunOn == now {
+		if now.samePlace(l) {
 			continue // the job has come back to it
 		}
-		if err := r.remove(ctx, l); err != nil {
+		err := r.remove(ctx, l, generation)
+		if err == nil {
+			r.conn.Release(l.claimed())
+		}
+		if err != nil && !errors.Is(err, awsapi.ErrSuperseded) {
 			remain = append(remain, l)
-			diags.AddWarning(fmt.Sprintf("pgbackup_schedule (%s): the deployment on %s could not be removed, and may still run", m.Name.ValueString(), l.RunOn),
+			diags.AddWarning(fmt.Sprintf("pgbackup_schedule (%s): the deployment on %s could not be removed, and may still run", name, l.RunOn),
 				fmt.Sprintf("%s is still there, beside the new one. The next apply tries again. %s", strings.TrimSpace(l.ID), valid.Sentence(err)))
 		}
 	}

@@ -18,6 +18,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/s3"
 )
 
 // Options of Open. The zero value is a bucket of AWS in the region of the
@@ -47,6 +49,9 @@ func Open(cfg aws.Config, name string, opts Options) *Bucket {
 	cfg = cfg.Copy()
 	if opts.Region != "" {
 		cfg.Region = opts.Region
+	}
+	if opts.Endpoint == "" {
+		opts.Endpoint = s3.OtherServer(cfg)
 	}
 	if cfg.Region == "" && opts.Endpoint != "" {
 		cfg.Region = "us-east-1" // what servers other than AWS expect

@@ -16,7 +16,7 @@ var ErrLacking = errors.New("is not offered by this server")
 
 // notLacking are answers with a status of a client's mistake that say something
 // else than that the server does not know what is asked.
-var notLacking = []string{"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed", "NoSuchBucket", "SlowDown", "OperationAborted"}
+var notLacking = []string{"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed", "NoSuchBucket", "SlowDown", "OperationAborted", "InvalidTag", "MalformedXML", "MalformedPolicy", "MalformedPolicyDocument"}
 
 // explain words an error of the SDK. An answer by which a server other than AWS
 // says that it does not know the request becomes ErrLacking: they have many codes

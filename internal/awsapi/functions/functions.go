@@ -61,25 +61,31 @@ func (f Function) Plain() map[string]any {
 }
 
 // Ensure makes the function, or puts right the one of that name when it is ours.
-func (s *Functions) Ensure(ctx context.Context, want Function) error {
+// made says that it was not there, also when not all of it could be done.
+func (s *Functions) Ensure(ctx context.Context, want Function) (made bool, err error) {
 	name := aws.ToString(want.Setup.FunctionName)
 	have, err := s.find(ctx, name)
 	switch {
 	case errors.Is(err, awsapi.ErrGone):
-		if err := s.create(ctx, want); err != nil {
-			return err
+		if made, err = s.create(ctx, want); err != nil {
+			return made, err
 		}
 		if have, err = s.find(ctx, name); err != nil {
-			return err
+			return made, err
 		}
 	case err != nil:
-		return err
+		return false, err
 	}
 	if err := awsapi.CheckOurs(named(name), have.Setup.Tags); err != nil {
-		return err
+		return false, err
 	}
+	return made, s.putRight(ctx, have, want)
+}
+
+func (s *Functions) putRight(ctx context.Context, have, want Function) error {
+	name := aws.ToString(want.Setup.FunctionName)
 	if have.Program != want.Program || !slices.Equal(have.Setup.Architectures, want.Setup.Architectures) {
-		if err := s.load(ctx, want, have); err != nil {
+		if err := s.load(ctx, want); err != nil {
 			return err
 		}
 	}
@@ -97,22 +103,23 @@ func (s *Functions) Ensure(ctx context.Context, want Function) error {
 	return s.tag(ctx, have, want)
 }
 
-func (s *Functions) create(ctx context.Context, want Function) error {
+// create makes the function and waits for it; made says that there is one.
+func (s *Functions) create(ctx context.Context, want Function) (made bool, err error) {
 	in := *want.Setup
 	in.Code = &types.FunctionCode{S3Bucket: &want.Bucket, S3Key: &want.Key}
 	role, name := aws.ToString(in.Role), aws.ToString(in.FunctionName)
-	err := awsapi.UntilAssumable(ctx, role, func(ctx context.Context) error {
+	err = awsapi.UntilAssumable(ctx, role, func(ctx context.Context) error {
 		_, err := s.client.CreateFunction(ctx, &in)
 		return err
 	})
 	if err != nil {
-		return awsapi.Explain(ctx, "creating "+named(name), "lambda:CreateFunction, iam:PassRole on "+role+", and s3:GetObject on s3://"+want.Bucket+"/"+want.Key, err)
+		return false, awsapi.Explain(ctx, "creating "+named(name), "lambda:CreateFunction, iam:PassRole on "+role+", and s3:GetObject on s3://"+want.Bucket+"/"+want.Key, err)
 	}
-	return s.settled(ctx, name)
+	return true, s.settled(ctx, name)
 }
 
 // load brings the code, and notes what Lambda has.
-func (s *Functions) load(ctx context.Context, want, have Function) error {
+func (s *Functions) load(ctx context.Context, want Function) error {
 	name := aws.ToString(want.Setup.FunctionName)
 	out, err := s.client.UpdateFunctionCode(ctx, &lambda.UpdateFunctionCodeInput{
 		FunctionName: &name, S3Bucket: &want.Bucket, S3Key: &want.Key, Architectures: want.Setup.Architectures,

@@ -34,28 +34,30 @@ type Groups struct{ client *cloudwatchlogs.Client }
 // New gives the log groups of the account and region that cfg leads to.
 func New(cfg aws.Config) *Groups { return &Groups{client: cloudwatchlogs.NewFromConfig(cfg)} }
 
-// Ensure makes the group, or puts right the one of that name when it is ours.
-func (g *Groups) Ensure(ctx context.Context, want Group) error {
+// Ensure makes the group, or puts right the one of that name when it is ours. made
+// says that it was not there, also when not all of it could be done.
+func (g *Groups) Ensure(ctx context.Context, want Group) (made bool, err error) {
 	have, arn, err := g.find(ctx, want.Name)
 	switch {
 	case errors.Is(err, awsapi.ErrGone):
 		if err := g.create(ctx, want); err != nil {
-			return err
+			return false, err
 		}
+		made = true
 		have = Group{Name: want.Name, KMSKeyARN: want.KMSKeyARN, Tags: want.Tags}
 	case err != nil:
-		return err
+		return false, err
 	}
 	if err := awsapi.CheckOurs(named(want.Name), have.Tags); err != nil {
-		return err
+		return false, err
 	}
 	if err := g.keep(ctx, have, want); err != nil {
-		return err
+		return made, err
 	}
 	if err := g.encrypt(ctx, have, want); err != nil {
-		return err
+		return made, err
 	}
-	return g.tag(ctx, arn, have, want)
+	return made, g.tag(ctx, arn, have, want)
 }
 
 func (g *Groups) create(ctx context.Context, want Group) error {

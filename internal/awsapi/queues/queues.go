@@ -47,18 +47,24 @@ func New(cfg aws.Config) *Queues { return &Queues{client: sqs.NewFromConfig(cfg)
 var deletedRecently = []string{"QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently"}
 
 // Ensure makes the queue, or puts right the one of that name when it is ours. A
-// name that was removed within the last minute is waited for.
-func (q *Queues) Ensure(ctx context.Context, want Queue) error {
+// name that was removed within the last minute is waited for. made says that it was
+// not there.
+func (q *Queues) Ensure(ctx context.Context, want Queue) (made bool, err error) {
 	have, url, err := q.find(ctx, want.Name)
 	switch {
 	case errors.Is(err, awsapi.ErrGone):
-		return q.create(ctx, want)
+		err = q.create(ctx, want)
+		return err == nil, err
 	case err != nil:
-		return err
+		return false, err
 	}
 	if err := awsapi.CheckOurs(named(want.Name), have.Tags); err != nil {
-		return err
+		return false, err
 	}
+	return false, q.putRight(ctx, url, have, want)
+}
+
+func (q *Queues) putRight(ctx context.Context, url string, have, want Queue) error {
 	changing := "changing " + named(want.Name)
 	if have.RetentionSeconds != want.RetentionSeconds || have.Encrypted != want.Encrypted || have.Policy != want.Policy {
 		if _, err := q.client.SetQueueAttributes(ctx, &sqs.SetQueueAttributesInput{QueueUrl: &url, Attributes: attributes(want, true)}); err != nil {
@@ -110,37 +116,47 @@ func (q *Queues) Read(ctx context.Context, name string) (Queue, error) {
 }
 
 func (q *Queues) find(ctx context.Context, name string) (Queue, string, error) {
-	reading := "reading " + named(name)
-	at, err := q.client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &name})
+	url, tags, err := q.owner(ctx, name)
 	if err != nil {
-		return Queue{}, "", awsapi.Explain(ctx, reading, "sqs:GetQueueUrl", err)
+		return Queue{}, "", err
 	}
-	out, err := q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: at.QueueUrl, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll}})
+	reading := "reading " + named(name)
+	out, err := q.client.GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{QueueUrl: &url, AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll}})
 	if err != nil {
 		return Queue{}, "", awsapi.Explain(ctx, reading, "sqs:GetQueueAttributes", err)
 	}
-	tags, err := q.client.ListQueueTags(ctx, &sqs.ListQueueTagsInput{QueueUrl: at.QueueUrl})
-	if err != nil {
-		return Queue{}, "", awsapi.Explain(ctx, reading+": its tags", "sqs:ListQueueTags", err)
-	}
-	found := Queue{Name: name, Policy: out.Attributes[string(types.QueueAttributeNamePolicy)], Tags: tags.Tags}
+	found := Queue{Name: name, Policy: out.Attributes[string(types.QueueAttributeNamePolicy)], Tags: tags}
 	found.Encrypted = out.Attributes[string(types.QueueAttributeNameSqsManagedSseEnabled)] == "true"
 	if found.RetentionSeconds, err = strconv.Atoi(out.Attributes[string(types.QueueAttributeNameMessageRetentionPeriod)]); err != nil {
 		return Queue{}, "", fmt.Errorf("%s: how long it keeps messages: %w", reading, err)
 	}
-	return found, aws.ToString(at.QueueUrl), nil
+	return found, url, nil
+}
+
+// owner gives where a queue is and its tags, which say whose it is.
+func (q *Queues) owner(ctx context.Context, name string) (url string, tags map[string]string, err error) {
+	reading := "reading " + named(name)
+	at, err := q.client.GetQueueUrl(ctx, &sqs.GetQueueUrlInput{QueueName: &name})
+	if err != nil {
+		return "", nil, awsapi.Explain(ctx, reading, "sqs:GetQueueUrl", err)
+	}
+	list, err := q.client.ListQueueTags(ctx, &sqs.ListQueueTagsInput{QueueUrl: at.QueueUrl})
+	if err != nil {
+		return "", nil, awsapi.Explain(ctx, reading+": its tags", "sqs:ListQueueTags", err)
+	}
+	return aws.ToString(at.QueueUrl), list.Tags, nil
 }
 
 // Remove removes a queue of ours with its messages; one that is gone is no error.
 func (q *Queues) Remove(ctx context.Context, name string) error {
-	have, url, err := q.find(ctx, name)
+	url, tags, err := q.owner(ctx, name)
 	if errors.Is(err, awsapi.ErrGone) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if err := awsapi.CheckOurs(named(name), have.Tags); err != nil {
+	if err := awsapi.CheckOurs(named(name), tags); err != nil {
 		return err
 	}
 	_, err = q.client.DeleteQueue(ctx, &sqs.DeleteQueueInput{QueueUrl: &url})

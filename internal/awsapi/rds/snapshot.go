@@ -59,7 +59,7 @@ func (c *Client) Snapshots(ctx context.Context, q Query) ([]Snapshot, error) {
 	id, kind := none(q.ID), none(q.Type)
 	doing := "listing RDS snapshots"
 	if q.ID != "" {
-		doing = "listing the snapshots of " + q.Target.String()
+		doing = "listing the snapshots of " + q.String()
 	}
 	if q.Cluster {
 		pages := rds.NewDescribeDBClusterSnapshotsPaginator(c.api, &rds.DescribeDBClusterSnapshotsInput{DBClusterIdentifier: id, SnapshotType: kind})

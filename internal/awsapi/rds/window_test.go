@@ -6,7 +6,7 @@ func TestABackupWindowIsHalfAnHourOrMore(t *testing.T) {
 	t.Parallel()
 	for window, ok := range map[string]bool{
 		"02:00-03:00": true, "02:00-02:30": true, "23:45-00:15": true,
-		"02:00-02:29": false, "02:00-02:00": false, "2:00-3:00": false, "02:00": false, "": false, "24:00-25:00": false, "02:00-03:00 ": false,
+		"02:00-02:29": false, "02:00-02:00": false, "2:00-3:00": false, "02:00": false, "": false, "24:00-25:00": false, "02:00-03:00 ": false, //nolint:gocritic // the space is what is wrong with it
 	} {
 		if err := CheckBackupWindow(window); (err == nil) != ok {
 			t.Errorf("%q: %v", window, err)

@@ -59,23 +59,25 @@ type Roles struct{ client *iam.Client }
 func New(cfg aws.Config) *Roles { return &Roles{client: iam.NewFromConfig(cfg)} }
 
 // Ensure makes the role, or puts right the one of that name, when it is ours. A
-// role that somebody else made is awsapi.ErrForeign.
-func (r *Roles) Ensure(ctx context.Context, want Role) (arn string, err error) {
+// role that somebody else made is awsapi.ErrForeign. made says that it was not
+// there, also when not all of it could be done.
+func (r *Roles) Ensure(ctx context.Context, want Role) (arn string, made bool, err error) {
 	have, arn, err := r.find(ctx, want.Name)
 	if errors.Is(err, awsapi.ErrGone) {
 		arn, err = r.create(ctx, want)
+		made = err == nil
 		have = Role{Name: want.Name, Path: want.Path, Description: want.Description, Trust: want.Trust, Tags: want.Tags, Boundary: want.Boundary}
 	}
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	if err := awsapi.CheckOurs(named(want.Name), have.Tags); err != nil {
-		return "", err
+		return "", false, err
 	}
 	if got := cleanPath(have.Path); got != cleanPath(want.Path) {
-		return "", fmt.Errorf("%s has the path %s and should have %s, which IAM cannot change: remove the role and apply again", named(want.Name), got, cleanPath(want.Path))
+		return "", false, fmt.Errorf("%s has the path %s and should have %s, which IAM cannot change: remove the role and apply again", named(want.Name), got, cleanPath(want.Path))
 	}
-	return arn, r.putRight(ctx, have, want)
+	return arn, made, r.putRight(ctx, have, want)
 }
 
 func (r *Roles) create(ctx context.Context, want Role) (string, error) {
@@ -173,6 +175,22 @@ func (r *Roles) Read(ctx context.Context, name string) (Role, string, error) {
 }
 
 func (r *Roles) find(ctx context.Context, name string) (Role, string, error) {
+	found, arn, err := r.findBare(ctx, name)
+	if err != nil {
+		return Role{}, "", err
+	}
+	policy, err := r.client.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &name, PolicyName: aws.String(PolicyName)})
+	switch {
+	case err == nil:
+		found.Policy = document(policy.PolicyDocument)
+	case !awsapi.Is(err, noSuchEntity):
+		return Role{}, "", awsapi.Explain(ctx, "reading "+named(name)+": its policy", "iam:GetRolePolicy", err)
+	}
+	return found, arn, nil
+}
+
+// findBare is find without the policy, which takes a call of its own.
+func (r *Roles) findBare(ctx context.Context, name string) (Role, string, error) {
 	out, err := r.client.GetRole(ctx, &iam.GetRoleInput{RoleName: &name})
 	if err != nil {
 		return Role{}, "", awsapi.Explain(ctx, "reading "+named(name), "iam:GetRole", err)
@@ -186,13 +204,6 @@ func (r *Roles) find(ctx context.Context, name string) (Role, string, error) {
 	}
 	for _, t := range out.Role.Tags {
 		found.Tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
-	}
-	policy, err := r.client.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &name, PolicyName: aws.String(PolicyName)})
-	switch {
-	case err == nil:
-		found.Policy = document(policy.PolicyDocument)
-	case !awsapi.Is(err, noSuchEntity):
-		return Role{}, "", awsapi.Explain(ctx, "reading "+named(name)+": its policy", "iam:GetRolePolicy", err)
 	}
 	return found, aws.ToString(out.Role.Arn), nil
 }
@@ -214,7 +225,7 @@ func document(encoded *string) iampolicy.Document {
 // Remove removes a role of ours with all its policies; one that is gone is no
 // error, somebody else's is awsapi.ErrForeign.
 func (r *Roles) Remove(ctx context.Context, name string) error {
-	have, _, err := r.find(ctx, name)
+	have, _, err := r.findBare(ctx, name)
 	if errors.Is(err, awsapi.ErrGone) {
 		return nil
 	}

@@ -26,7 +26,7 @@ func TestARoleIsMadeReadChangedAndRemoved(t *testing.T) {
 	s := testenv.AWS(t)
 	roles := role.New(s.Config())
 	want := wanted()
-	arn, err := roles.Ensure(t.Context(), want)
+	arn, _, err := roles.Ensure(t.Context(), want)
 	if err != nil || arn != role.ARN("aws", "123456789012", want.Path, want.Name) {
 		t.Fatalf("%s, %v", arn, err)
 	}
@@ -40,7 +40,7 @@ func TestARoleIsMadeReadChangedAndRemoved(t *testing.T) {
 		func(r *role.Role) { r.Policy = wanted().Policy },
 	} {
 		change(&want)
-		if _, err := roles.Ensure(t.Context(), want); err != nil {
+		if _, _, err := roles.Ensure(t.Context(), want); err != nil {
 			t.Fatal(err)
 		}
 		have, _, err := roles.Read(t.Context(), want.Name)
@@ -70,18 +70,18 @@ func TestARoleThatCannotBeOursIsRefused(t *testing.T) {
 	if _, err := iam.NewFromConfig(s.Config()).CreateRole(t.Context(), &iam.CreateRoleInput{RoleName: &want.Name, AssumeRolePolicyDocument: aws.String(string(want.Trust.JSON()))}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := roles.Ensure(t.Context(), want); !errors.Is(err, awsapi.ErrForeign) {
+	if _, _, err := roles.Ensure(t.Context(), want); !errors.Is(err, awsapi.ErrForeign) {
 		t.Errorf("%v", err)
 	}
 	if err := roles.Remove(t.Context(), want.Name); !errors.Is(err, awsapi.ErrForeign) {
 		t.Errorf("%v", err)
 	}
 	want.Name = "elsewhere"
-	if _, err := roles.Ensure(t.Context(), want); err != nil {
+	if _, _, err := roles.Ensure(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
 	want.Path = "/other/"
-	if _, err := roles.Ensure(t.Context(), want); err == nil || !strings.Contains(err.Error(), "has the path /pgbackup/ and should have /other/") {
+	if _, _, err := roles.Ensure(t.Context(), want); err == nil || !strings.Contains(err.Error(), "has the path /pgbackup/ and should have /other/") {
 		t.Errorf("%v", err)
 	}
 }

@@ -26,6 +26,10 @@ import (
 type Group struct {
 	Name string            `json:"name"`
 	Tags map[string]string `json:"tags,omitempty"` // with those of awsapi.OwnTags
+	// Generation is the tag awsapi.TagGeneration, which is not among Tags: it says
+	// whose the group is, not what it should be like. "" when there is none, and
+	// for EnsureGroup leaves it as it is.
+	Generation string `json:"-"`
 }
 
 // GroupARN of a schedule group.
@@ -40,20 +44,37 @@ type Schedules struct{ client *scheduler.Client }
 func New(cfg aws.Config) *Schedules { return &Schedules{client: scheduler.NewFromConfig(cfg)} }
 
 // EnsureGroup makes the group, or puts right the one of that name when it is ours.
-// One that is being removed is waited for.
-func (s *Schedules) EnsureGroup(ctx context.Context, want Group) error {
+// One that is being removed is waited for. made says that it was not there.
+func (s *Schedules) EnsureGroup(ctx context.Context, want Group) (made bool, err error) {
 	have, arn, err := s.settled(ctx, want.Name)
 	switch {
 	case errors.Is(err, awsapi.ErrGone):
-		_, err := s.client.CreateScheduleGroup(ctx, &scheduler.CreateScheduleGroupInput{Name: &want.Name, Tags: tags(want.Tags)})
-		return awsapi.Explain(ctx, "creating "+namedGroup(want.Name), "scheduler:CreateScheduleGroup and scheduler:TagResource", err)
+		_, err := s.client.CreateScheduleGroup(ctx, &scheduler.CreateScheduleGroupInput{Name: &want.Name, Tags: tags(want.allTags())})
+		return err == nil, awsapi.Explain(ctx, "creating "+namedGroup(want.Name), "scheduler:CreateScheduleGroup and scheduler:TagResource", err)
 	case err != nil:
-		return err
+		return false, err
 	}
 	if err := awsapi.CheckOurs(namedGroup(want.Name), have.Tags); err != nil {
-		return err
+		return false, err
 	}
-	set, remove := awsapi.TagChange(have.Tags, want.Tags)
+	if want.Generation == "" {
+		want.Generation = have.Generation
+	}
+	return false, s.tagGroup(ctx, arn, have, want)
+}
+
+// allTags are those with the generation.
+func (g Group) allTags() map[string]string {
+	if g.Generation == "" {
+		return g.Tags
+	}
+	all := map[string]string{awsapi.TagGeneration: g.Generation}
+	maps.Copy(all, g.Tags)
+	return all
+}
+
+func (s *Schedules) tagGroup(ctx context.Context, arn string, have, want Group) error {
+	set, remove := awsapi.TagChange(have.allTags(), want.allTags())
 	if len(set) > 0 {
 		if _, err := s.client.TagResource(ctx, &scheduler.TagResourceInput{ResourceArn: &arn, Tags: tags(set)}); err != nil {
 			return awsapi.Explain(ctx, "changing "+namedGroup(want.Name)+": its tags", "scheduler:TagResource", err)
@@ -73,7 +94,7 @@ func (s *Schedules) settled(ctx context.Context, name string) (found Group, arn 
 		func(ctx context.Context) (bool, string, error) {
 			var state types.ScheduleGroupState
 			found, arn, state, err = s.findGroup(ctx, name)
-			return err != nil || state != types.ScheduleGroupStateDeleting, string(state), nil
+			return err != nil || state != types.ScheduleGroupStateDeleting, string(state), nil //nolint:nilerr // it ends the waiting, and is returned below
 		})
 	return found, arn, errors.Join(waited, err)
 }
@@ -102,23 +123,29 @@ func (s *Schedules) findGroup(ctx context.Context, name string) (Group, string, 
 	for _, t := range list.Tags {
 		found.Tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
+	found.Generation = found.Tags[awsapi.TagGeneration]
+	delete(found.Tags, awsapi.TagGeneration)
 	return found, aws.ToString(out.Arn), out.State, nil
 }
 
-// RemoveGroup removes a group of ours with the schedules in it; one that is gone
-// is no error. AWS does so in its own time.
-func (s *Schedules) RemoveGroup(ctx context.Context, name string) error {
+// CheckGroup holds that a group is ours and of a generation, "" for any:
+// awsapi.ErrForeign or awsapi.ErrSuperseded when it is not, awsapi.ErrGone when
+// there is none, or when it is being removed.
+func (s *Schedules) CheckGroup(ctx context.Context, name, generation string) error {
 	have, err := s.ReadGroup(ctx, name)
-	if errors.Is(err, awsapi.ErrGone) {
-		return nil
-	}
 	if err != nil {
 		return err
 	}
 	if err := awsapi.CheckOurs(namedGroup(name), have.Tags); err != nil {
 		return err
 	}
-	_, err = s.client.DeleteScheduleGroup(ctx, &scheduler.DeleteScheduleGroupInput{Name: &name})
+	return awsapi.CheckGeneration(namedGroup(name), have.Generation, generation)
+}
+
+// RemoveGroup removes a group that CheckGroup found to be ours, with the schedules
+// in it; one that is gone is no error. AWS does so in its own time.
+func (s *Schedules) RemoveGroup(ctx context.Context, name string) error {
+	_, err := s.client.DeleteScheduleGroup(ctx, &scheduler.DeleteScheduleGroupInput{Name: &name})
 	if awsapi.Is(err, notFound) {
 		return nil
 	}

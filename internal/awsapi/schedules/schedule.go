@@ -33,8 +33,8 @@ func ParseARN(arn string) (region, group, name string, err error) {
 
 // Ensure makes the schedule, or puts right the one of that name. Its group has to
 // be ours already, see EnsureGroup. A role that AWS does not know everywhere yet is
-// waited for.
-func (s *Schedules) Ensure(ctx context.Context, want *scheduler.CreateScheduleInput) error {
+// waited for. made says that it was not there.
+func (s *Schedules) Ensure(ctx context.Context, want *scheduler.CreateScheduleInput) (made bool, err error) {
 	group, name := aws.ToString(want.GroupName), aws.ToString(want.Name)
 	have, _, err := s.Read(ctx, group, name)
 	role := aws.ToString(want.Target.RoleArn)
@@ -44,11 +44,11 @@ func (s *Schedules) Ensure(ctx context.Context, want *scheduler.CreateScheduleIn
 			_, err := s.client.CreateSchedule(ctx, want)
 			return err
 		})
-		return awsapi.Explain(ctx, "creating "+named(name), "scheduler:CreateSchedule, and iam:PassRole on "+role, err)
+		return err == nil, awsapi.Explain(ctx, "creating "+named(name), "scheduler:CreateSchedule, and iam:PassRole on "+role, err)
 	case err != nil:
-		return err
+		return false, err
 	case reflect.DeepEqual(Plain(have), Plain(want)):
-		return nil
+		return false, nil
 	}
 	change := &scheduler.UpdateScheduleInput{}
 	shape.Copy(change, want)
@@ -56,7 +56,7 @@ func (s *Schedules) Ensure(ctx context.Context, want *scheduler.CreateScheduleIn
 		_, err := s.client.UpdateSchedule(ctx, change)
 		return err
 	})
-	return awsapi.Explain(ctx, "changing "+named(name), "scheduler:UpdateSchedule, and iam:PassRole on "+role, err)
+	return false, awsapi.Explain(ctx, "changing "+named(name), "scheduler:UpdateSchedule, and iam:PassRole on "+role, err)
 }
 
 // Plain is a schedule as a document.

@@ -33,34 +33,53 @@ type Tasks struct{ client *ecs.Client }
 // New gives the ECS of the account and region that cfg leads to.
 func New(cfg aws.Config) *Tasks { return &Tasks{client: ecs.NewFromConfig(cfg)} }
 
-// Register gives the ARN of an active revision that says what want does. The
-// newest is taken when it does, so that a repeated call makes no second one;
-// otherwise a new one is registered. A family whose newest revision is not ours is
-// awsapi.ErrForeign.
-func (t *Tasks) Register(ctx context.Context, want *ecs.RegisterTaskDefinitionInput) (arn string, err error) {
+// Revision is a revision that was registered or found.
+type Revision struct {
+	ARN string
+	// Earlier are the active revisions of the family that it takes the place of,
+	// newest first: for Deregister.
+	Earlier []string
+	// Made says that Register registered it.
+	Made bool
+	// ours is the first of them when it is known to be ours, "" otherwise.
+	ours string
+}
+
+// Register gives an active revision that says what want does. The newest is taken
+// when it does, so that a repeated call makes no second one; otherwise a new one is
+// registered. A family whose newest revision is not ours is awsapi.ErrForeign.
+func (t *Tasks) Register(ctx context.Context, want *ecs.RegisterTaskDefinitionInput) (r Revision, err error) {
 	family := aws.ToString(want.Family)
-	have, arn, err := t.Newest(ctx, family)
-	switch {
-	case errors.Is(err, awsapi.ErrGone):
-	case err != nil:
-		return "", err
-	default:
-		if err := awsapi.CheckOurs(named(family), Tags(have)); err != nil {
-			return "", err
-		}
-		if sameBesidesTags(have, want) {
-			return arn, t.tag(ctx, arn, Tags(have), Tags(want))
+	if r.Earlier, err = t.list(ctx, family, types.TaskDefinitionStatusActive); err != nil {
+		return Revision{}, err
+	}
+	if len(r.Earlier) > 0 {
+		newest := r.Earlier[0]
+		have, err := t.Read(ctx, newest)
+		switch {
+		case errors.Is(err, awsapi.ErrGone): // just now
+		case err != nil:
+			return Revision{}, err
+		default:
+			if err := awsapi.CheckOurs(named(family), Tags(have)); err != nil {
+				return Revision{}, err
+			}
+			if sameBesidesTags(have, want) {
+				return Revision{ARN: newest, Earlier: r.Earlier[1:]}, t.tag(ctx, newest, Tags(have), Tags(want))
+			}
+			r.ours = newest
 		}
 	}
 	role := cmp.Or(aws.ToString(want.ExecutionRoleArn), aws.ToString(want.TaskRoleArn))
 	err = awsapi.UntilAssumable(ctx, role, func(ctx context.Context) error {
 		out, err := t.client.RegisterTaskDefinition(ctx, want)
 		if err == nil {
-			arn = aws.ToString(out.TaskDefinition.TaskDefinitionArn)
+			r.ARN = aws.ToString(out.TaskDefinition.TaskDefinitionArn)
 		}
 		return err
 	})
-	return arn, awsapi.Explain(ctx, "creating "+named(family), "ecs:RegisterTaskDefinition and ecs:TagResource, and iam:PassRole on its roles", err)
+	r.Made = err == nil
+	return r, awsapi.Explain(ctx, "creating "+named(family), "ecs:RegisterTaskDefinition and ecs:TagResource, and iam:PassRole on its roles", err)
 }
 
 func sameBesidesTags(a, b *ecs.RegisterTaskDefinitionInput) bool {
@@ -150,26 +169,21 @@ func (t *Tasks) list(ctx context.Context, family string, status types.TaskDefini
 	return arns, nil
 }
 
-// Deregister takes every active revision of ours out of use but keep; "" keeps
-// none. What runs goes on.
-func (t *Tasks) Deregister(ctx context.Context, family, keep string) error {
-	arns, err := t.list(ctx, family, types.TaskDefinitionStatusActive)
-	if err != nil {
-		return err
-	}
-	for _, arn := range arns {
-		if arn == keep {
-			continue
-		}
-		have, err := t.Read(ctx, arn)
-		if errors.Is(err, awsapi.ErrGone) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if !awsapi.Ours(Tags(have)) {
-			continue // somebody registered a revision of his own
+// Deregister takes what a revision replaced out of use, as far as it is ours. What
+// runs goes on.
+func (t *Tasks) Deregister(ctx context.Context, r Revision) error {
+	for _, arn := range r.Earlier {
+		if arn != r.ours {
+			have, err := t.Read(ctx, arn)
+			if errors.Is(err, awsapi.ErrGone) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if !awsapi.Ours(Tags(have)) {
+				continue // somebody registered a revision of his own
+			}
 		}
 		if _, err := t.client.DeregisterTaskDefinition(ctx, &ecs.DeregisterTaskDefinitionInput{TaskDefinition: &arn}); err != nil {
 			return awsapi.Explain(ctx, "removing "+named(arn), "ecs:DeregisterTaskDefinition", err)
@@ -181,17 +195,34 @@ func (t *Tasks) Deregister(ctx context.Context, family, keep string) error {
 // Remove takes every revision of ours out of use, and deletes them: AWS would
 // list them for ever.
 func (t *Tasks) Remove(ctx context.Context, family string) error {
-	if err := t.Deregister(ctx, family, ""); err != nil {
+	active, err := t.list(ctx, family, types.TaskDefinitionStatusActive)
+	if err != nil {
+		return err
+	}
+	if err := t.Deregister(ctx, Revision{Earlier: active}); err != nil {
 		return err
 	}
 	arns, err := t.list(ctx, family, types.TaskDefinitionStatusInactive)
 	if err != nil {
 		return err
 	}
+	return t.forget(ctx, arns)
+}
+
+// RemoveRevision takes one revision that Register made out of use, and deletes it.
+func (t *Tasks) RemoveRevision(ctx context.Context, arn string) error {
+	if err := t.Deregister(ctx, Revision{Earlier: []string{arn}, ours: arn}); err != nil {
+		return err
+	}
+	return t.forget(ctx, []string{arn})
+}
+
+// forget deletes revisions that are out of use.
+func (t *Tasks) forget(ctx context.Context, arns []string) error {
 	for some := range slices.Chunk(arns, 10) { // as many as one call takes
 		out, err := t.client.DeleteTaskDefinitions(ctx, &ecs.DeleteTaskDefinitionsInput{TaskDefinitions: some})
 		if err != nil {
-			return awsapi.Explain(ctx, "removing "+named(family), "ecs:DeleteTaskDefinitions", err)
+			return awsapi.Explain(ctx, "removing "+named(some[0]), "ecs:DeleteTaskDefinitions", err)
 		}
 		for _, f := range out.Failures {
 			return fmt.Errorf("removing %s: %s: %s", named(aws.ToString(f.Arn)), aws.ToString(f.Reason), aws.ToString(f.Detail))

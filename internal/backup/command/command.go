@@ -27,7 +27,7 @@ type Options struct {
 	point.Options
 	Command job.Command
 	// HideEnv names environment variables that the program does not get: those with
-	// the repository's key.
+	// the repository's key and the other secrets of the job.
 	HideEnv []string
 }
 
@@ -47,11 +47,10 @@ func Run(ctx context.Context, o Options) (point.Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		host, _ := os.Hostname()
 		return &repo.Manifest{
 			Tool:   name,
 			Totals: repo.Totals{Bytes: size},
-			Origin: &repo.Origin{Host: host, Program: name, FileName: o.Command.FileName},
+			Origin: &repo.Origin{Host: o.OriginHost(), Program: name, FileName: o.Command.FileName},
 		}, nil
 	})
 }
@@ -83,16 +82,16 @@ func (o Options) run(ctx context.Context, out io.Writer) (int64, error) {
 	err = p.wait()
 	switch {
 	case ctx.Err() != nil:
-		err = withSaid(context.Cause(ctx), p.said())
+		err = &Failure{context.Cause(ctx), p.said()}
 	case copyErr != nil:
 		err = fmt.Errorf("store the output of %s: %w", p.name, copyErr)
 	case err == nil && n == 0:
-		err = withSaid(fmt.Errorf("%w: %s wrote nothing to its standard output and ended with status 0", point.ErrEmpty, p.name), p.said())
+		err = &Failure{fmt.Errorf("%w: %s wrote nothing to its standard output and ended with status 0", point.ErrEmpty, p.name), p.said()}
 	}
 	return n, err
 }
 
-// environment is ours without what opens the repository.
+// environment is ours without the secrets of the job.
 func (o Options) environment() []string {
 	return slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")

@@ -116,7 +116,7 @@ func (p *program) wait() error {
 		return nil // only something it left behind still holds its error output
 	}
 	how := err.Error() // "exit status 2", "signal: killed"
-	return withSaid(fmt.Errorf("%s failed (%s)", p.name, how), p.said())
+	return &Failure{fmt.Errorf("%s failed (%s)", p.name, how), p.said()}
 }
 
 // said is the end of what the program wrote to its error output, in one line.
@@ -134,9 +134,19 @@ func (p *program) said() string {
 	return strings.Join(lines, "; ")
 }
 
-func withSaid(err error, said string) error {
-	if said == "" {
-		return err
-	}
-	return fmt.Errorf("%w: %s", err, said)
+// Failure is why a program's output is no backup. What the program said may hold
+// secrets: it belongs into the log of the run, and into nothing that leaves the
+// machine.
+type Failure struct {
+	Err  error  // what is known without the program's own words
+	Said string // the end of its error output, in one line; "" for nothing
 }
+
+func (f *Failure) Error() string {
+	if f.Said == "" {
+		return f.Err.Error()
+	}
+	return f.Err.Error() + ": " + f.Said
+}
+
+func (f *Failure) Unwrap() error { return f.Err }

@@ -50,40 +50,39 @@ const (
 )
 
 // file reads one file and follows what it includes. includes finds that in the
-// text; nil is for files that include nothing. It returns the text.
-func (c *collector) file(ctx context.Context, p string, n need, includes func(string) []include, depth int) (string, error) {
+// text; nil is for files that include nothing.
+func (c *collector) file(ctx context.Context, p string, n need, includes func(string) []include, depth int) error {
 	if c.seen[p] {
-		return "", nil
+		return nil
 	}
 	c.seen[p] = true
 	if depth > maxDepth {
-		return "", fmt.Errorf("%s: files include each other %d deep", p, maxDepth)
+		return fmt.Errorf("%s: files include each other %d deep", p, maxDepth)
 	}
 	data, modified, err := c.ReadFile(ctx, p)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && n == may:
-		return "", nil
+		return nil
 	case errors.Is(err, fs.ErrNotExist) && n == ought:
 		c.skipped = append(c.skipped, repo.Skipped{What: p, Why: "there is no such file"})
-		return "", nil
+		return nil
 	case err != nil:
-		return "", err
+		return err
 	}
 	c.bytes += len(data)
 	if len(c.files) == maxFiles || c.bytes > maxBytes {
-		return "", fmt.Errorf("%s: with it the configuration has more than %d files or %d bytes: look at what include_dir names", p, maxFiles, maxBytes)
+		return fmt.Errorf("%s: with it the configuration has more than %d files or %d bytes: look at what include_dir names", p, maxFiles, maxBytes)
 	}
 	c.files = append(c.files, File{Name: strings.TrimPrefix(p, "/"), Data: data, Modified: modified})
-	text := string(data)
 	if includes == nil {
-		return text, nil
+		return nil
 	}
-	for _, i := range includes(text) {
+	for _, i := range includes(string(data)) {
 		if err := c.follow(ctx, p, i, includes, depth); err != nil {
-			return text, err
+			return err
 		}
 	}
-	return text, nil
+	return nil
 }
 
 // follow reads what a file includes.
@@ -94,14 +93,11 @@ func (c *collector) follow(ctx context.Context, from string, i include, includes
 	}
 	switch i.kind {
 	case includeFile:
-		_, err := c.file(ctx, target, ought, includes, depth+1)
-		return err
+		return c.file(ctx, target, ought, includes, depth+1)
 	case includeIfExists:
-		_, err := c.file(ctx, target, may, includes, depth+1)
-		return err
+		return c.file(ctx, target, may, includes, depth+1)
 	case includeNames: // a list of names, which includes nothing itself but other lists
-		_, err := c.file(ctx, target, ought, namesIncludes, depth+1)
-		return err
+		return c.file(ctx, target, ought, namesIncludes, depth+1)
 	}
 	names, err := c.ReadDir(ctx, target)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -114,7 +110,7 @@ func (c *collector) follow(ctx context.Context, from string, i include, includes
 	slices.Sort(names)
 	for _, name := range names {
 		if strings.HasSuffix(name, ".conf") && !strings.HasPrefix(name, ".") {
-			if _, err := c.file(ctx, path.Join(target, name), may, includes, depth+1); err != nil {
+			if err := c.file(ctx, path.Join(target, name), may, includes, depth+1); err != nil {
 				return err
 			}
 		}

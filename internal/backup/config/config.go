@@ -76,6 +76,9 @@ func Run(ctx context.Context, o Options) (point.Result, error) {
 		if err != nil {
 			return nil, err
 		}
+		if found.Origin.Directory != "" {
+			found.Origin.Host = o.OriginHost()
+		}
 		if !found.Asked.IsZero() {
 			w.ServerAsked(found.Asked)
 		}

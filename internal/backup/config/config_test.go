@@ -111,8 +111,8 @@ func TestARoleWithoutRightsIsToldWhatToGrant(t *testing.T) {
 		t.Errorf("%d points are there: %v", len(points), err)
 	}
 	text := err.Error()
-	first, second := text[strings.Index(text, "GRANT pg_read_all"):], ""
-	first, second, _ = strings.Cut(first, " and, in database \"postgres\", ")
+	_, first, _ := strings.Cut(text, "GRANT pg_read_all")
+	first, second, _ := strings.Cut("GRANT pg_read_all"+first, " and, in database \"postgres\", ")
 	second, _, _ = strings.Cut(second, "; on RDS")
 	pg.Exec(t, "postgres", first, second)
 	result, err := config.Run(t.Context(), o)

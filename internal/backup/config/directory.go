@@ -23,10 +23,9 @@ func (d Directory) String() string { return "directory " + d.Path }
 // where they are, postgresql.auto.conf in the data directory, and all they
 // include. Nothing else of the folder, which may be the data directory, is read.
 func (d Directory) Read(ctx context.Context) (Configuration, error) {
-	host, _ := os.Hostname()
-	found := Configuration{Tool: "files", Origin: repo.Origin{Host: host, Directory: d.Path}}
+	found := Configuration{Tool: "files", Origin: repo.Origin{Directory: d.Path}}
 	c := newCollector(disk{})
-	if _, err := c.file(ctx, path.Join(d.Path, "postgresql.conf"), must, confIncludes, 0); err != nil {
+	if err := c.file(ctx, path.Join(d.Path, "postgresql.conf"), must, confIncludes, 0); err != nil {
 		return found, err
 	}
 	// The last one counts, as in PostgreSQL.
@@ -53,7 +52,7 @@ func (d Directory) Read(ctx context.Context) (Configuration, error) {
 		{at("hba_file", "pg_hba.conf"), ought, hbaIncludes},
 		{at("ident_file", "pg_ident.conf"), ought, hbaIncludes},
 	} {
-		if _, err := c.file(ctx, f.path, f.need, f.includes, 0); err != nil {
+		if err := c.file(ctx, f.path, f.need, f.includes, 0); err != nil {
 			return found, err
 		}
 	}

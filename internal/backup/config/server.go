@@ -51,7 +51,7 @@ func (s Server) Read(ctx context.Context) (Configuration, error) {
 		{places.HBA, must, hbaIncludes},
 		{places.Ident, ought, hbaIncludes},
 	} {
-		if _, err := c.file(ctx, f.path, f.need, f.includes, 0); err != nil {
+		if err := c.file(ctx, f.path, f.need, f.includes, 0); err != nil {
 			return found, err
 		}
 	}

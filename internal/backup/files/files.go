@@ -11,7 +11,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/tarstream"
@@ -63,12 +62,11 @@ func Run(ctx context.Context, o Options) (point.Result, error) {
 		for _, warning := range walk.warnings() {
 			w.Warn("%s", warning)
 		}
-		host, _ := os.Hostname()
 		return &repo.Manifest{
 			Tool:         "tar",
 			Verification: repo.Verification{Archive: true, Reference: tarstream.Reference},
 			Totals:       totals,
-			Origin:       &repo.Origin{Host: host, Paths: o.Selection.Paths, Exclude: o.Selection.Exclude},
+			Origin:       &repo.Origin{Host: o.OriginHost(), Paths: o.Selection.Paths, Exclude: o.Selection.Exclude},
 		}, nil
 	})
 }

@@ -17,8 +17,8 @@ const (
 // notes are what a walk has to say about what it could not store as it was.
 type notes struct {
 	list []repo.Skipped
-	// of the three that deserve a warning: how many, and the first names
-	cut, gone, closed tally
+	// of those that deserve a warning: how many, and the first names
+	cut, gone, closed, special, nothing tally
 }
 
 type tally struct {
@@ -61,6 +61,18 @@ func (n *notes) denied(p string) {
 	n.closed.count(p)
 }
 
+func (n *notes) unreal(p string) {
+	n.left(p, "the kernel makes up what is in it")
+	n.special.count(p)
+}
+
+func (n *notes) specialText() string {
+	return fmt.Sprintf("special file systems such as /proc and /sys can not be backed up: %s; exclude them", n.special)
+}
+
+// told is how many there are that a warning tells of already.
+func (n *notes) told() int { return n.cut.n + n.gone.n + n.closed.n + n.special.n }
+
 func (n *notes) skipped() []repo.Skipped { return n.list }
 
 func (n *notes) warnings() []string {
@@ -73,6 +85,12 @@ func (n *notes) warnings() []string {
 	}
 	if n.closed.n > 0 {
 		out = append(out, fmt.Sprintf("not in this backup, the runner may not read: %s; run it as a user who may, or exclude them", n.closed))
+	}
+	if n.special.n > 0 {
+		out = append(out, "not in this backup, "+n.specialText())
+	}
+	if n.nothing.n > 0 {
+		out = append(out, fmt.Sprintf("there is no file in %s: is it mounted, and not excluded? This backup has nothing of it", n.nothing))
 	}
 	return out
 }

@@ -12,7 +12,14 @@ import (
 )
 
 // kindOf is the type of a file as stat tells it.
-func kindOf(st *unix.Stat_t) uint32 { return uint32(st.Mode) & unix.S_IFMT }
+func kindOf(st *unix.Stat_t) uint32 {
+	return uint32(st.Mode) & unix.S_IFMT //nolint:unconvert // on macOS it has 16 bits
+}
+
+// deviceOf is the file system that a file is on.
+func deviceOf(st *unix.Stat_t) uint64 {
+	return uint64(st.Dev) //nolint:unconvert // on macOS it has 32 bits
+}
 
 func openDir(at int, name string, flags int) (*os.File, error) {
 	fd, err := unix.Openat(at, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC|flags, 0)

@@ -29,6 +29,7 @@ type walk struct {
 	device uint64           // of the path being walked
 	links  map[inode]string // files of several names, and the first of them
 	found  int              // entries that are no directories
+	kernel map[uint64]bool  // by device: what the kernel makes up on reading
 }
 
 // inode is what two names of one file have in common.
@@ -40,12 +41,19 @@ const openFlags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLO
 // all walks all paths, in their order and each in the order of names: two backups
 // of the same are the same bytes.
 func (w *walk) all(ctx context.Context) error {
-	w.links = map[inode]string{}
+	w.links, w.kernel = map[inode]string{}, map[uint64]bool{}
 	paths := slices.Sorted(slices.Values(w.Selection.Paths))
 	for _, p := range paths {
+		found, told := w.found, w.told()
 		if err := w.root(ctx, p); err != nil {
 			return err
 		}
+		if w.found == found && w.told() == told {
+			w.nothing.count(p)
+		}
+	}
+	if w.found == 0 && w.special.n > 0 {
+		return fmt.Errorf("%w: %s", point.ErrEmpty, w.specialText())
 	}
 	if w.found == 0 {
 		return fmt.Errorf("%w: there is no file in %s: is it mounted, and not excluded?", point.ErrEmpty, strings.Join(paths, ", "))
@@ -84,7 +92,7 @@ func (w *walk) root(ctx context.Context, p string) error {
 		}
 		fd.Close()
 	}
-	w.device = uint64(st.Dev)
+	w.device = deviceOf(&st)
 	return w.entry(ctx, parent, name, p)
 }
 
@@ -153,8 +161,12 @@ func (w *walk) directory(ctx context.Context, parent *os.File, name, p string) e
 			return err
 		}
 	}
-	if w.Selection.OneFileSystem && uint64(st.Dev) != w.device {
+	if w.Selection.OneFileSystem && deviceOf(&st) != w.device {
 		w.left(p, "another file system is mounted there")
+		return nil
+	}
+	if w.madeUp(d, &st) {
+		w.unreal(p)
 		return nil
 	}
 	names, err := d.Readdirnames(-1)
@@ -183,7 +195,7 @@ func (w *walk) symlink(dir *os.File, name, p string, st *unix.Stat_t) error {
 }
 
 func (w *walk) file(dir *os.File, name, p string, seen *unix.Stat_t) error {
-	id := inode{uint64(seen.Dev), seen.Ino}
+	id := inode{deviceOf(seen), seen.Ino}
 	if first, again := w.links[id]; again && seen.Nlink > 1 {
 		w.found++
 		h := header(p, seen, tar.TypeLink)
@@ -203,6 +215,10 @@ func (w *walk) file(dir *os.File, name, p string, seen *unix.Stat_t) error {
 		w.changed(p, "it became something else while the directory was read")
 		return nil
 	}
+	if w.madeUp(f, &st) {
+		w.unreal(p)
+		return nil
+	}
 	w.progress.Item.Store(&p)
 	h := header(p, &st, tar.TypeReg)
 	h.Size, h.PAXRecords = st.Size, attributes(f)
@@ -212,7 +228,7 @@ func (w *walk) file(dir *os.File, name, p string, seen *unix.Stat_t) error {
 	}
 	w.found++
 	if st.Nlink > 1 {
-		w.links[inode{uint64(st.Dev), st.Ino}] = h.Name
+		w.links[inode{deviceOf(&st), st.Ino}] = h.Name
 	}
 	var after unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &after); err != nil {
@@ -221,10 +237,22 @@ func (w *walk) file(dir *os.File, name, p string, seen *unix.Stat_t) error {
 	switch {
 	case body.short > 0:
 		w.changed(p, fmt.Sprintf("it was cut while it was read: its last %d bytes are zeros", body.short))
-	case after.Size != st.Size, after.Mtim != st.Mtim:
+	case after.Size != st.Size, after.Mtim != st.Mtim, after.Ctim != st.Ctim: // whoever puts the mtime back changes the ctime
 		w.changed(p, "it changed while it was read: what is stored may mix old and new")
 	}
 	return nil
+}
+
+// madeUp tells whether a file system holds what the kernel makes up when it is read,
+// such as /proc: sizes there are no sizes, and nothing can be put back.
+func (w *walk) madeUp(f *os.File, st *unix.Stat_t) bool {
+	device := deviceOf(st)
+	known, looked := w.kernel[device]
+	if !looked {
+		known = ofTheKernel(f)
+		w.kernel[device] = known
+	}
+	return known
 }
 
 // unread notes what is there and could not be read; the backup goes on. An error

@@ -34,6 +34,11 @@ type Options struct {
 	PolicyRevision int
 	Job            string
 	RunnerVersion  string
+	// Run is when the run began that this point is one of; zero is its own start.
+	Run time.Time
+	// RandomHost: this machine has another name in each run, as a container has. It
+	// then says nothing about whose disk was read.
+	RandomHost bool
 
 	StorageClass string            // of the data objects; "" = the bucket's default
 	Tags         map[string]string // of the data objects, such as repo.TierTags; stores without tags ignore them
@@ -97,6 +102,15 @@ func (o Options) Limit(ctx context.Context) (context.Context, context.CancelFunc
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeoutCause(ctx, o.MaxDuration, fmt.Errorf("%w of %s: raise max_duration, or back up less at once", ErrTooLong, o.MaxDuration))
+}
+
+// OriginHost is the machine whose disk is read or whose program runs, for the
+// manifest's origin; "" where its name would be another one in each run.
+func (o Options) OriginHost() string {
+	if o.RandomHost {
+		return ""
+	}
+	return o.Self.Host
 }
 
 // Fill writes the contents of a point. It returns the manifest with what only
@@ -175,7 +189,11 @@ func (w *Writing) finish(ctx context.Context, fill Fill) error {
 	m.Verification.Level = w.Verify
 	m.Skipped = w.skipped
 	m.Policy, m.PolicyRevision, m.Job, m.Tier, m.Durations = w.Policy, w.PolicyRevision, w.Job, w.Tier, w.durations
-	w.doubt(ctx, m.Server)
+	m.Host, m.Run = w.Self.Host, w.Run.UTC()
+	if w.Run.IsZero() {
+		m.Run = w.start.UTC()
+	}
+	w.doubt(ctx, m)
 	w.Progress.At("committing")
 	if err := w.Commit(ctx, m); err != nil {
 		return err

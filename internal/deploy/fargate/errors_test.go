@@ -67,7 +67,7 @@ func TestErrorsOfAWSSayWhatFailedAndWhatToDo(t *testing.T) {
 				return nil
 			}}
 			_, err := fargate.New(watch.Watched(s.Config()), fargate.Options{}).Apply(t.Context(), r)
-			if !errors.Is(err, is) || (is == awsapi.ErrDenied && !strings.Contains(err.Error(), want)) || !strings.Contains(err.Error(), "nightly-") {
+			if !errors.Is(err, is) || (errors.Is(is, awsapi.ErrDenied) && !strings.Contains(err.Error(), want)) || !strings.Contains(err.Error(), "nightly-") {
 				t.Errorf("%s, %s: %v", call, code, err)
 			}
 		}

@@ -83,4 +83,7 @@ type Deployed struct {
 // Options of a Target.
 type Options struct {
 	Log *slog.Logger // nil is none
+	// Generation marks what Apply makes or takes over, and keeps Remove from what
+	// has another mark; "" is no mark, and any.
+	Generation string
 }

@@ -164,7 +164,7 @@ var (
 
 // check says everything that is wrong with a Config that has its defaults.
 func (c Config) check() error {
-	errs := []error{c.Config.Check(), CheckSize(c.CPU, c.MemoryMiB), scheduled.CheckEnvironment(c.Environment),
+	errs := []error{c.Check(), CheckSize(c.CPU, c.MemoryMiB), scheduled.CheckEnvironment(c.Environment),
 		scheduled.CheckRole("task_role_arn", c.TaskRoleARN), scheduled.CheckRole("execution_role_arn", c.ExecutionRoleARN)}
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if !clusterARN.MatchString(c.Cluster) {

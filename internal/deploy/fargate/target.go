@@ -30,7 +30,7 @@ func New(cfg aws.Config, o Options) *Target {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Target{account: scheduled.Open(cfg), tasks: tasks.New(cfg), log: o.Log}
+	return &Target{account: scheduled.Open(cfg, o.Generation), tasks: tasks.New(cfg), log: o.Log}
 }
 
 // Apply makes everything, or puts right what is there. Repeating it after it broke
@@ -48,16 +48,31 @@ func (t *Target) Apply(ctx context.Context, r Rendered) (Deployed, error) {
 	if err != nil {
 		return Deployed{}, err
 	}
-	d.TaskDefinitionARN = revision
-	if err := t.account.Schedules.Ensure(ctx, withTask(r.parts.Schedule, revision)); err != nil {
+	if revision.Made {
+		t.account.Made(func(ctx context.Context) error { return t.tasks.RemoveRevision(ctx, revision.ARN) })
+	}
+	d.TaskDefinitionARN = revision.ARN
+	if err := t.account.EnsureSchedule(ctx, withTask(r.parts.Schedule, revision.ARN)); err != nil {
 		return Deployed{}, err
 	}
-	if err := t.tasks.Deregister(ctx, r.parts.Name, revision); err != nil {
+	if err := t.tasks.Deregister(ctx, revision); err != nil {
 		return Deployed{}, err
 	}
-	t.log.InfoContext(ctx, "job is on Fargate", "schedule", d.ScheduleARN, "task_definition", revision)
+	t.log.InfoContext(ctx, "job is on Fargate", "schedule", d.ScheduleARN, "task_definition", revision.ARN)
 	return d, t.account.RemoveUnused(ctx, r.parts)
 }
+
+// CheckFree holds that Apply would take nothing over from a working deployment of
+// the same name: scheduled.ErrTaken. The same one, or half of one, is no obstacle.
+func (t *Target) CheckFree(ctx context.Context, r Rendered) error {
+	return t.account.CheckFree(ctx, r.parts, r.Document(), func(ctx context.Context, document string) (string, error) {
+		now, _, err := t.Read(ctx, document)
+		return now, err
+	})
+}
+
+// Undo removes what Apply made here, and nothing that was there before.
+func (t *Target) Undo(ctx context.Context) error { return t.account.Undo(ctx) }
 
 // withTask is a schedule that starts another task definition.
 func withTask(in *scheduler.CreateScheduleInput, arn string) *scheduler.CreateScheduleInput {
@@ -141,7 +156,8 @@ func logGroup(task *ecs.RegisterTaskDefinitionInput) string {
 }
 
 // Remove removes everything of ours that belongs to a document, the schedule
-// first. What is gone already is no error; what somebody else made stays.
+// first. What is gone already is no error; what somebody else made stays. Nothing
+// goes, with awsapi.ErrSuperseded, when it is of another generation.
 func (t *Target) Remove(ctx context.Context, document string) error {
 	d, err := scheduled.Parse(document)
 	if err != nil {

@@ -2,10 +2,12 @@ package kubernetes
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/shell"
@@ -49,6 +51,21 @@ func (s Spec) configMap(r Rendered) (configMap, error) {
 	return configMap{APIVersion: "v1", Kind: "ConfigMap", Metadata: s.metadata(r), Data: map[string]string{s.jobFile(): string(file)}}, nil
 }
 
+// annotated are tags as one annotation: what AWS allows in the name of a tag is no
+// name of an annotation, and the cluster would refuse the whole object.
+func annotated(tags map[string]string) map[string]string {
+	if len(tags) == 0 {
+		return nil
+	}
+	var text strings.Builder
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(tags); err != nil {
+		panic(fmt.Sprintf("tags cannot be written: %v", err)) // texts only
+	}
+	return map[string]string{"pgbackup/tags": strings.TrimSpace(text.String())}
+}
+
 func (s Spec) jobFile() string { return s.Job.Name + ".job.json" }
 
 func (s Spec) cronJob(r Rendered, when schedule.Schedule) (cronJob, error) {
@@ -61,7 +78,7 @@ func (s Spec) cronJob(r Rendered, when schedule.Schedule) (cronJob, error) {
 		return cronJob{}, err
 	}
 	m := s.metadata(r)
-	m.Annotations = s.Tags
+	m.Annotations = annotated(s.Tags)
 	c := s.Config
 	template := jobSpec{BackoffLimit: c.BackoffLimit, Template: podTemplate{
 		// The digest makes a changed job a changed pod, which a ConfigMap alone is not.

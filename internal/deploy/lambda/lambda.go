@@ -80,6 +80,9 @@ type Deployed struct {
 // Options of a Target.
 type Options struct {
 	Log *slog.Logger // nil is none
+	// Generation marks what Apply makes or takes over, and keeps Remove from what
+	// has another mark; "" is no mark, and any.
+	Generation string
 }
 
 // Render makes everything that is to be there. The error names all that is wrong
@@ -205,7 +208,7 @@ var (
 
 // check says everything that is wrong with a Config that has its defaults.
 func (c Config) check() error {
-	errs := []error{c.Config.Check(), scheduled.CheckEnvironment(c.Environment), scheduled.CheckRole("role_arn", c.RoleARN)}
+	errs := []error{c.Check(), scheduled.CheckEnvironment(c.Environment), scheduled.CheckRole("role_arn", c.RoleARN)}
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.MemoryMiB < 128 || c.MemoryMiB > 10240 {
 		bad("memory of %d MiB: give 128 to 10240", c.MemoryMiB)

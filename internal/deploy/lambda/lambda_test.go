@@ -243,7 +243,7 @@ func TestAFunctionOfSomebodyElseIsRefused(t *testing.T) {
 	s := server(t)
 	r := render(t, spec())
 	name := r.Planned().FunctionARN[strings.LastIndex(r.Planned().FunctionARN, ":")+1:]
-	theirs, err := role.New(s.Config()).Ensure(t.Context(), role.Role{Name: "theirs", Trust: iampolicy.TrustLambda(), Tags: awsapi.OwnTags(nil, "", "")})
+	theirs, _, err := role.New(s.Config()).Ensure(t.Context(), role.Role{Name: "theirs", Trust: iampolicy.TrustLambda(), Tags: awsapi.OwnTags(nil, "", "")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ func New(cfg aws.Config, o Options) *Target {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Target{account: scheduled.Open(cfg), functions: functions.New(cfg), log: o.Log}
+	return &Target{account: scheduled.Open(cfg, o.Generation), functions: functions.New(cfg), log: o.Log}
 }
 
 // Apply makes everything, or puts right what is there. Repeating it after it broke
@@ -37,16 +37,32 @@ func (t *Target) Apply(ctx context.Context, r Rendered) (Deployed, error) {
 	if err := t.account.EnsureBelow(ctx, r.parts); err != nil {
 		return Deployed{}, err
 	}
-	if err := t.functions.Ensure(ctx, r.function); err != nil {
+	made, err := t.functions.Ensure(ctx, r.function)
+	if made {
+		t.account.Made(func(ctx context.Context) error { return t.functions.Remove(ctx, r.parts.Name) })
+	}
+	if err != nil {
 		return Deployed{}, err
 	}
-	if err := t.account.Schedules.Ensure(ctx, r.parts.Schedule); err != nil {
+	if err := t.account.EnsureSchedule(ctx, r.parts.Schedule); err != nil {
 		return Deployed{}, err
 	}
 	d := r.Planned()
 	t.log.InfoContext(ctx, "job is on Lambda", "schedule", d.ScheduleARN, "function", d.FunctionARN)
 	return d, t.account.RemoveUnused(ctx, r.parts)
 }
+
+// CheckFree holds that Apply would take nothing over from a working deployment of
+// the same name: scheduled.ErrTaken. The same one, or half of one, is no obstacle.
+func (t *Target) CheckFree(ctx context.Context, r Rendered) error {
+	return t.account.CheckFree(ctx, r.parts, r.Document(), func(ctx context.Context, document string) (string, error) {
+		now, _, err := t.Read(ctx, document)
+		return now, err
+	})
+}
+
+// Undo removes what Apply made here, and nothing that was there before.
+func (t *Target) Undo(ctx context.Context) error { return t.account.Undo(ctx) }
 
 // Read gives the document of what is there: text that Rendered.Document or Read
 // gave names what to look for, and is given back where nothing was changed. Parts
@@ -84,7 +100,8 @@ func (t *Target) Read(ctx context.Context, document string) (now string, d Deplo
 }
 
 // Remove removes everything of ours that belongs to a document, the schedule
-// first. What is gone already is no error; what somebody else made stays.
+// first. What is gone already is no error; what somebody else made stays. Nothing
+// goes, with awsapi.ErrSuperseded, when it is of another generation.
 func (t *Target) Remove(ctx context.Context, document string) error {
 	d, err := scheduled.Parse(document)
 	if err != nil {

@@ -16,17 +16,22 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy"
 )
 
-// Account makes, reads and removes parts in one account and region.
+// Account makes, reads and removes parts in one account and region, for one
+// deployment.
 type Account struct {
 	Logs      *logs.Groups
 	Roles     *role.Roles
 	Queues    *queues.Queues
 	Schedules *schedules.Schedules
+
+	generation string // "" is any
+	made       made
 }
 
-// Open gives the account and region that cfg leads to.
-func Open(cfg aws.Config) *Account {
-	return &Account{Logs: logs.New(cfg), Roles: role.New(cfg), Queues: queues.New(cfg), Schedules: schedules.New(cfg)}
+// Open gives the account and region that cfg leads to. What is made there is marked
+// with the generation, and what another one made is not removed; "" is any.
+func Open(cfg aws.Config, generation string) *Account {
+	return &Account{Logs: logs.New(cfg), Roles: role.New(cfg), Queues: queues.New(cfg), Schedules: schedules.New(cfg), generation: generation}
 }
 
 // rolesOf are all roles that a deployment on a target can have made.
@@ -41,23 +46,37 @@ func rolesOf(target string) []string {
 // function and the schedule.
 func (a *Account) EnsureBelow(ctx context.Context, p Parts) error {
 	if p.LogGroup != nil {
-		if err := a.Logs.Ensure(ctx, *p.LogGroup); err != nil {
+		is, err := a.Logs.Ensure(ctx, *p.LogGroup)
+		if err := a.note(is, err, func(ctx context.Context) error { return a.Logs.Remove(ctx, p.LogGroup.Name) }); err != nil {
 			return err
 		}
 	}
 	for _, which := range rolesOf(p.Target) {
 		if r, ok := p.Roles[which]; ok {
-			if _, err := a.Roles.Ensure(ctx, r); err != nil {
+			_, is, err := a.Roles.Ensure(ctx, r)
+			if err := a.note(is, err, func(ctx context.Context) error { return a.Roles.Remove(ctx, r.Name) }); err != nil {
 				return err
 			}
 		}
 	}
 	if p.Queue != nil {
-		if err := a.Queues.Ensure(ctx, *p.Queue); err != nil {
+		is, err := a.Queues.Ensure(ctx, *p.Queue)
+		if err := a.note(is, err, func(ctx context.Context) error { return a.Queues.Remove(ctx, p.Queue.Name) }); err != nil {
 			return err
 		}
 	}
-	return a.Schedules.EnsureGroup(ctx, p.Group)
+	group := p.Group
+	group.Generation = a.generation
+	is, err := a.Schedules.EnsureGroup(ctx, group)
+	return a.note(is, err, func(ctx context.Context) error { return a.Schedules.RemoveGroup(ctx, group.Name) })
+}
+
+// EnsureSchedule makes or puts right what starts the job, which comes last.
+func (a *Account) EnsureSchedule(ctx context.Context, when *scheduler.CreateScheduleInput) error {
+	is, err := a.Schedules.Ensure(ctx, when)
+	return a.note(is, err, func(ctx context.Context) error {
+		return a.Schedules.Remove(ctx, aws.ToString(when.GroupName), aws.ToString(when.Name))
+	})
 }
 
 // RemoveUnused removes what an earlier deployment made and this one was given
@@ -142,14 +161,11 @@ func (d Document) Empty() bool {
 // RemoveSchedule removes what starts the job, which has to go first.
 func (a *Account) RemoveSchedule(ctx context.Context, name string) error {
 	// The group says whose it is: asked before anything goes.
-	group, err := a.Schedules.ReadGroup(ctx, name)
+	err := a.Schedules.CheckGroup(ctx, name, a.generation)
 	if errors.Is(err, awsapi.ErrGone) {
 		return nil
 	}
 	if err != nil {
-		return err
-	}
-	if err := awsapi.CheckOurs("EventBridge schedule group ("+name+")", group.Tags); err != nil {
 		return err
 	}
 	if err := a.Schedules.Remove(ctx, name, name); err != nil {

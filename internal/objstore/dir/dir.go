@@ -23,7 +23,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -121,13 +120,7 @@ func syncPath(dir string) error {
 func (s *Store) Close() error { return s.root.Close() }
 
 // URL is file:// and the absolute path.
-func (s *Store) URL() string {
-	p := filepath.ToSlash(s.path)
-	if !strings.HasPrefix(p, "/") {
-		p = "/" + p // a Windows drive letter
-	}
-	return (&url.URL{Scheme: "file", Path: p}).String()
-}
+func (s *Store) URL() string { return urlOf(s.path) }
 
 // errNoLock: a file can be removed by whoever may write beside it.
 var errNoLock = fmt.Errorf("%w: files can not be locked; only a bucket with S3 Object Lock does that", objstore.ErrUnsupported)

@@ -67,10 +67,24 @@ func (s *Store) LockedUntil(ctx context.Context, key, versionID string) (string,
 	if err != nil {
 		return "", time.Time{}, s.fail(ctx, "read the lock of", key, err)
 	}
-	if out.Retention == nil || out.Retention.RetainUntilDate == nil || !out.Retention.RetainUntilDate.After(time.Now()) {
+	if out.Retention == nil || out.Retention.RetainUntilDate == nil {
+		return s.lockOfHead(ctx, key, versionID)
+	}
+	if !out.Retention.RetainUntilDate.After(time.Now()) {
 		return "", time.Time{}, nil
 	}
 	return string(out.Retention.Mode), out.Retention.RetainUntilDate.UTC(), nil
+}
+
+// lockOfHead is for servers that answer with an empty retention, of what is locked
+// too: the description of the object may still name its lock. S3 itself has an error
+// for an object without one.
+func (s *Store) lockOfHead(ctx context.Context, key, versionID string) (string, time.Time, error) {
+	info, err := s.Head(ctx, key, versionID)
+	if err == nil && info.LockUntil.IsZero() {
+		err = s.fail(ctx, "read the lock of", key, objstore.ErrLockUnknown)
+	}
+	return info.LockMode, info.LockUntil, err
 }
 
 // LegalHold sets or lifts the legal hold of a version.

@@ -230,3 +230,39 @@ func TestABucketWithoutObjectLockSaysSo(t *testing.T) {
 		}
 	}
 }
+
+// S6
+func TestALockIsSeenByWhoMayOnlyReadTheObject(t *testing.T) {
+	t.Parallel()
+	srv := gateway(t)
+	s := open(t, srv.locked())
+	until := time.Now().Add(time.Hour)
+	for key, opts := range map[string]objstore.PutOptions{"locked": {LockUntil: until, LockMode: objstore.Governance}, "free": {}} {
+		if _, err := s.Put(t.Context(), key, []byte("x"), opts); err != nil {
+			t.Fatal(err)
+		}
+		info, err := s.Head(t.Context(), key, "")
+		if err != nil || info.LockMode != opts.LockMode || info.LockUntil.Before(opts.LockUntil.Truncate(time.Second)) {
+			t.Errorf("%s: %q until %s, %v", key, info.LockMode, info.LockUntil, err)
+		}
+	}
+}
+
+// S6: moto answers with an empty retention.
+func TestAnAnswerThatLeavesALockOpenIsNotTakenForNone(t *testing.T) {
+	t.Parallel()
+	srv := moto(t)
+	s := open(t, srv.locked())
+	until := time.Now().Add(time.Hour)
+	for key, opts := range map[string]objstore.PutOptions{"locked": {LockUntil: until, LockMode: objstore.Governance}, "free": {}} {
+		if _, err := s.Put(t.Context(), key, []byte("x"), opts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if mode, end, err := s.LockedUntil(t.Context(), "locked", ""); mode != objstore.Governance || end.Before(until.Truncate(time.Second)) || err != nil {
+		t.Errorf("locked: %q until %s, %v", mode, end, err)
+	}
+	if mode, _, err := s.LockedUntil(t.Context(), "free", ""); mode != "" || !errors.Is(err, objstore.ErrLockUnknown) {
+		t.Errorf("free: %q, %v", mode, err)
+	}
+}

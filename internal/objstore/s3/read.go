@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -131,6 +132,9 @@ func (s *Store) Head(ctx context.Context, key string, versionID string) (objstor
 	info := objstore.Info{
 		Key: key, Size: aws.ToInt64(out.ContentLength), ETag: plainETag(out.ETag), Modified: aws.ToTime(out.LastModified),
 		VersionID: plainVersion(out.VersionId), CRC64NVME: decodeCRC(out.ChecksumCRC64NVME),
+	}
+	if until := aws.ToTime(out.ObjectLockRetainUntilDate); until.After(time.Now()) {
+		info.LockUntil, info.LockMode = until.UTC(), string(out.ObjectLockMode)
 	}
 	if out.ChecksumType == types.ChecksumTypeComposite {
 		info.CRC64NVME = nil

@@ -141,7 +141,7 @@ func configure(o *awss3.Options, cfg Config) {
 	o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
 	o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 	o.DisableLogOutputChecksumValidationSkipped = true
-	o.UsePathStyle = cfg.Endpoint != ""
+	o.UsePathStyle = cfg.Endpoint != "" || other(o.BaseEndpoint) != ""
 	if cfg.Endpoint != "" {
 		o.BaseEndpoint = aws.String(cfg.Endpoint)
 	}

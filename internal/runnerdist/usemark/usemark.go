@@ -1,9 +1,14 @@
-package runnerdist
+// Package usemark is the marks by which a repository knows which deployments need a
+// build of the runner.
+//
+// It stands apart from the builds, which package runnerdist carries: the runner
+// itself reads marks.
+package usemark
 
 import (
 	"fmt"
-	"path"
 	"regexp"
+	"strings"
 )
 
 // Use is a mark in a repository that says: this deployment of this job needs that
@@ -17,6 +22,22 @@ type Use struct {
 }
 
 var usePattern = regexp.MustCompile(`^runner/([0-9a-f]{64})/used-by/([^/]+)/([a-z_]+)-([0-9a-f]{64})$`)
+
+// ended begins the target of a mark whose deployment is no more.
+const ended = "ended_"
+
+// End is the mark that takes the place of u when its deployment is no more. Runs
+// that began before may still ask for the build and the job file: when the mark was
+// written says when the deployment ended.
+func (u Use) End() Use {
+	if !u.Ended() {
+		u.Target = ended + u.Target
+	}
+	return u
+}
+
+// Ended reports whether the deployment is no more.
+func (u Use) Ended() bool { return strings.HasPrefix(u.Target, ended) }
 
 // Key of the mark in a repository.
 func (u Use) Key() string {
@@ -35,19 +56,3 @@ func ParseUse(key string) (u Use, ok bool) {
 // Folder is where the builds and the marks are in a repository, with a slash
 // behind it.
 const Folder = "runner/"
-
-// LambdaKey of the archive, for AWS Lambda, of the build with that hash.
-func LambdaKey(sha256, arch string) string {
-	return path.Join(Folder, sha256, "lambda_"+arch+".zip")
-}
-
-var keyPattern = regexp.MustCompile(`^runner/([0-9a-f]{64})/linux_([a-z0-9]+)/pgbackup-runner$`)
-
-// ParseKey reads what Key wrote; ok is false for any other key.
-func ParseKey(key string) (sha256, arch string, ok bool) {
-	m := keyPattern.FindStringSubmatch(key)
-	if m == nil {
-		return "", "", false
-	}
-	return m[1], m[2], true
-}
