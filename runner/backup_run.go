@@ -35,8 +35,6 @@ type preview struct {
 	text     string // for people: "Would back up …"
 	skipped  []repo.Skipped
 	warnings []string
-
-	undeclared bool // that the store locks what nothing declares was said
 }
 
 // backupRun is one invocation of backup: one point or many.

@@ -72,7 +72,7 @@ func (j Job) validateTold(report func(string, error)) {
 	}
 	for _, r := range j.References() {
 		if r.Ref.Scheme == secretref.KMS && r.Field != "key_ref" {
-			report(r.Field, errors.New("a KMS key holds no text: only key_ref may name one; use secretsmanager:, ssm:, env: or file:"))
+			report(r.Field, errors.New("a KMS key holds no text: only key_ref may name one; name a secret of secretsmanager:, ssm:, env: or file: there"))
 		}
 	}
 }

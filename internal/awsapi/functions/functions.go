@@ -168,7 +168,16 @@ func (s *Functions) configure(ctx context.Context, have, want Function) error {
 
 // settled waits until Lambda has done what it was told: until then it refuses the
 // next change.
+//
+// One that was just made may not be known everywhere for a moment.
 func (s *Functions) settled(ctx context.Context, name string) error {
+	known := func(ctx context.Context) error {
+		_, err := s.client.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &name})
+		return err
+	}
+	if err := awsapi.UntilKnown(ctx, named(name), known); err != nil {
+		return awsapi.Explain(ctx, "reading "+named(name), "lambda:GetFunctionConfiguration", err)
+	}
 	return awsapi.Until(ctx, awsapi.Waiting{What: named(name) + " to be ready", Limit: 5 * time.Minute}, func(ctx context.Context) (bool, string, error) {
 		out, err := s.client.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: &name})
 		if err != nil {

@@ -51,10 +51,11 @@ func (g *Groups) Ensure(ctx context.Context, want Group) (made bool, err error) 
 	if err := awsapi.CheckOurs(named(want.Name), have.Tags); err != nil {
 		return false, err
 	}
-	if err := g.keep(ctx, have, want); err != nil {
+	// Of a group that was just made, these changes may come too early.
+	if err := awsapi.UntilKnown(ctx, named(want.Name), func(ctx context.Context) error { return g.keep(ctx, have, want) }); err != nil {
 		return made, err
 	}
-	if err := g.encrypt(ctx, have, want); err != nil {
+	if err := awsapi.UntilKnown(ctx, named(want.Name), func(ctx context.Context) error { return g.encrypt(ctx, have, want) }); err != nil {
 		return made, err
 	}
 	return made, g.tag(ctx, arn, have, want)

@@ -40,9 +40,11 @@ func (s *Schedules) Ensure(ctx context.Context, want *scheduler.CreateScheduleIn
 	role := aws.ToString(want.Target.RoleArn)
 	switch {
 	case errors.Is(err, awsapi.ErrGone):
-		err := awsapi.UntilAssumable(ctx, role, func(ctx context.Context) error {
-			_, err := s.client.CreateSchedule(ctx, want)
-			return err
+		err := awsapi.UntilKnown(ctx, "schedule group "+group, func(ctx context.Context) error {
+			return awsapi.UntilAssumable(ctx, role, func(ctx context.Context) error {
+				_, err := s.client.CreateSchedule(ctx, want)
+				return err
+			})
 		})
 		return err == nil, awsapi.Explain(ctx, "creating "+named(name), "scheduler:CreateSchedule, and iam:PassRole on "+role, err)
 	case err != nil:
