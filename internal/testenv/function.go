@@ -61,7 +61,7 @@ func RunFunction(ctx context.Context, f Function) (end FunctionEnd, err error) {
 	select {
 	case <-answered:
 		cancel() // as Lambda does with a function that is no longer needed
-		_ = <-ended // it was told to end, and says so
+		<-ended  //nolint:errcheck // it was told to end, and says so
 	case err = <-ended:
 		err = fmt.Errorf("the function ended without an answer: %w", errors.Join(err, ctx.Err()))
 	}
