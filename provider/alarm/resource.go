@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	gostrings "strings"
@@ -18,6 +17,8 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/alarm"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/awsapi"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/awsapi/alarms"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/metric"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/connection"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
 )
@@ -132,7 +133,7 @@ func (r *Resource) make(ctx context.Context, m *model, before definition, genera
 func (r *Resource) bring(ctx context.Context, client *alarms.Client, m model, d, before definition, fresh []string, generation string, diags *diag.Diagnostics) error {
 	tags := r.tags(ctx, m)
 	if generation != "" {
-		tags[alarms.TagGeneration] = generation
+		tags[awsapi.TagGeneration] = generation
 	}
 	if d.Topic != nil {
 		id, err := r.conn.Identity(ctx)
@@ -242,11 +243,11 @@ func (r *Resource) tell(ctx context.Context, client *alarms.Client, m model, d, 
 func (r *Resource) tags(ctx context.Context, m model) map[string]string {
 	var given map[string]string
 	m.Tags.ElementsAs(ctx, &given, false) // our own plan: always strings
-	own := map[string]string{}
-	maps.Copy(own, given)
-	own[alarms.ManagedBy] = alarms.Terraform
-	own["pgbackup:name"] = m.Name.ValueString()
-	return r.conn.Tags(own)
+	repository := ""
+	if id, err := location.ParsePolicyID(m.Policy.ValueString()); err == nil {
+		repository = metric.Repository(id.Repository)
+	}
+	return awsapi.OwnTags(r.conn.Tags(given), repository, m.Name.ValueString())
 }
 
 // define works out what is wanted, and the region it is in.

@@ -23,12 +23,6 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/metric"
 )
 
-// ManagedBy is the tag that says who made something.
-const (
-	ManagedBy = "pgbackup:managed-by"
-	Terraform = "terraform"
-)
-
 // Client of CloudWatch and SNS in one region.
 type Client struct {
 	cloudwatch *cloudwatch.Client
@@ -112,10 +106,6 @@ func live(a types.MetricAlarm) Live {
 	return l
 }
 
-// TagGeneration tells resources apart that have alarms of the same names: each
-// writes a word of its own.
-const TagGeneration = "pgbackup:generation"
-
 // tags of an alarm.
 func (c *Client) tags(ctx context.Context, l Live) (map[string]string, error) {
 	out, err := c.cloudwatch.ListTagsForResource(ctx, &cloudwatch.ListTagsForResourceInput{ResourceARN: aws.String(l.ARN)})
@@ -151,7 +141,7 @@ func (c *Client) Refuse(ctx context.Context, wanted []Live) error {
 		switch {
 		case err != nil:
 			return err
-		case tags[ManagedBy] != Terraform:
+		case !awsapi.Ours(tags):
 			return fmt.Errorf("creating CloudWatch alarm (%s): it %w", w.Name, awsapi.ErrForeign)
 		case !l.same(w):
 			return fmt.Errorf("creating CloudWatch alarm (%s): another pgbackup_alarm of this name made it: give this one a name of its own, or import it", w.Name)
@@ -224,7 +214,7 @@ func (c *Client) Remove(ctx context.Context, names []string, generation string) 
 		if err != nil {
 			return err
 		}
-		if tags[ManagedBy] == Terraform && (generation == "" || tags[TagGeneration] == "" || tags[TagGeneration] == generation) {
+		if awsapi.Ours(tags) && sameGeneration(tags, generation) {
 			ours = append(ours, name)
 		}
 	}
@@ -234,6 +224,13 @@ func (c *Client) Remove(ctx context.Context, names []string, generation string) 
 		}
 	}
 	return nil
+}
+
+// sameGeneration reports whether something is of the generation, as far as both
+// say theirs.
+func sameGeneration(tags map[string]string, generation string) bool {
+	theirs := tags[awsapi.TagGeneration]
+	return generation == "" || theirs == "" || theirs == generation
 }
 
 // visible is how long a published number may take to be seen by alarms.

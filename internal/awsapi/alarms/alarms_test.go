@@ -129,7 +129,7 @@ func TestAnAlarmComesBackAsItWasPut(t *testing.T) {
 	var wanted []alarms.Live
 	for _, a := range planned {
 		wanted = append(wanted, alarms.Live{Alarm: a, Actions: []string{topic}})
-		if err := client.Put(t.Context(), a, []string{topic}, nil, map[string]string{alarms.ManagedBy: alarms.Terraform, alarms.TagGeneration: "one"}); err != nil {
+		if err := client.Put(t.Context(), a, []string{topic}, nil, map[string]string{awsapi.TagManagedBy: awsapi.Terraform, awsapi.TagGeneration: "one"}); err != nil {
 			t.Fatal(err)
 		}
 	}

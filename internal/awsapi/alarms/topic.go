@@ -22,7 +22,7 @@ type Topic struct {
 	ARN     string
 	Account string            // whose alarms may write to it
 	KMSKey  string            // "" is none
-	Tags    map[string]string // with ManagedBy
+	Tags    map[string]string // with awsapi.TagManagedBy
 }
 
 // Policy lets the alarms of one account write to the topic, and nobody else.
@@ -58,7 +58,7 @@ func (c *Client) EnsureTopic(ctx context.Context, t Topic) error {
 		return nil
 	case err != nil:
 		return err
-	case now.Tags[ManagedBy] != Terraform:
+	case !awsapi.Ours(now.Tags):
 		return fmt.Errorf("%s: it %w; give it as topic_arn to use it", doing, awsapi.ErrForeign)
 	}
 	return c.repairTopic(ctx, doing, t, now)
@@ -125,7 +125,7 @@ func (c *Client) RemoveTopic(ctx context.Context, arn, generation string) error 
 	if err != nil {
 		return err
 	}
-	if now.Tags[ManagedBy] != Terraform || generation != "" && now.Tags[TagGeneration] != "" && now.Tags[TagGeneration] != generation {
+	if !awsapi.Ours(now.Tags) || !sameGeneration(now.Tags, generation) {
 		return nil
 	}
 	_, err = c.sns.DeleteTopic(ctx, &sns.DeleteTopicInput{TopicArn: aws.String(arn)})
