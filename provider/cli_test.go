@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -78,7 +79,7 @@ func TestTheExamplesAreValidConfigurations(t *testing.T) {
 			head = ""
 		}
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(head+string(text)), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(head+complete(string(text))), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		wait.Go(func() {
@@ -103,6 +104,44 @@ func TestTheExamplesAreValidConfigurations(t *testing.T) {
 		})
 	}
 	wait.Wait()
+}
+
+// beside is what examples take for granted, by the reference to it.
+var beside = map[string]string{
+	"pgbackup_policy.prod":      "resource \"pgbackup_policy\" \"prod\" {\n name = \"prod\"\n repository = \"s3://acme-pg-backups/prod\"\n retention = { keep_daily = 30 }\n}\n",
+	"pgbackup_schedule.nightly": "resource \"pgbackup_schedule\" \"nightly\" {\n name = \"nightly\"\n policy = \"s3://acme-pg-backups/prod#prod\"\n runner = \"host:/usr/local/bin/pgbackup-runner#x86_64:" + strings.Repeat("0a", 32) + "\"\n cron = \"0 2 * * *\"\n job = { rotate = {} }\n run_on = { host = { directory = \"/etc/pgbackup\" } }\n}\n",
+	"pgbackup_alarm.prod":       "resource \"pgbackup_alarm\" \"prod\" {\n policy = \"s3://acme-pg-backups/prod#prod\"\n}\n",
+	"var.release":               "variable \"release\" {}\n",
+	"var.migration":             "variable \"migration\" {}\n",
+}
+
+var (
+	awsBlock     = regexp.MustCompile(`(?ms)^resource "aws_.*?^}\n`)
+	awsDepends   = regexp.MustCompile(`(?m)^ *depends_on *= *\[aws_.*\]\n`)
+	awsInText    = regexp.MustCompile(`\$\{aws_[a-z_.]+\}`)
+	awsReference = regexp.MustCompile(`\baws_[a-z_]+\.[a-z_]+\.([a-z_]+)`)
+)
+
+// complete makes an example a configuration of its own: what it takes for granted
+// is put beside it. What is of the AWS provider, which is not here, is taken out,
+// and a value stands for each reference to it.
+func complete(text string) string {
+	const arn = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555"
+	text = awsDepends.ReplaceAllString(awsBlock.ReplaceAllString(text, ""), "")
+	text = awsInText.ReplaceAllString(text, arn)
+	text = awsReference.ReplaceAllStringFunc(text, func(reference string) string {
+		if strings.HasSuffix(reference, ".identifier") {
+			return `"acme-prod"`
+		}
+		return `"` + arn + `"`
+	})
+	for reference, block := range beside {
+		kind, name, _ := strings.Cut(reference, ".")
+		if strings.Contains(text, reference) && !strings.Contains(text, fmt.Sprintf("resource %q %q", kind, name)) {
+			text += block
+		}
+	}
+	return text
 }
 
 // Terraform prints the line of the configuration that an error is tied to, and

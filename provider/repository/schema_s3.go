@@ -147,7 +147,7 @@ func replicaAttribute() schema.SingleNestedAttribute {
 			},
 			"role_arn": schema.StringAttribute{
 				Optional: true, Validators: []validator.String{stringvalidator.RegexMatches(rolePattern, "give the ARN of an IAM role")},
-				MarkdownDescription: "Role that S3 copies with. Defaults to one that is made for it and may do nothing else. All replication rules of a bucket share one role: where others have some, give theirs.",
+				MarkdownDescription: "ARN of the role that S3 copies with, such as `arn:aws:iam::111122223333:role/replicate`. Defaults to one that is made for it and may do nothing else. All replication rules of a bucket share one role: where others have some, give theirs.",
 			},
 			"kms_key_id": schema.StringAttribute{
 				Optional: true, Validators: []validator.String{stringvalidator.RegexMatches(keyPattern, keyForm)},

@@ -23,7 +23,7 @@ resource "aws_iam_role_policy" "nightly" {
 data "pgbackup_iam_policy" "verify" {
   kind       = "verify"
   repository = "s3://acme-pg-backups/prod?region=us-east-1"
-  references = ["kms:arn:aws:kms:us-east-1:111122223333:alias/pg-backups"]
+  references = ["kms:arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555"]
   target     = "github_actions"
   github_actions = {
     repository = "acme/infrastructure"
