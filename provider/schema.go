@@ -72,7 +72,7 @@ func (p *pgbackup) Schema(_ context.Context, _ fwprovider.SchemaRequest, resp *f
 		},
 		"max_retries": schema.Int64Attribute{
 			Optional:            true,
-			MarkdownDescription: "How often a call to AWS is tried again when AWS is busy or limits the calls, such as `10`. Defaults to `25`, and to `5` where `endpoints` has `s3` alone.",
+			MarkdownDescription: "How often a call to AWS is tried again when AWS is busy or limits the calls, such as `10`. Defaults to `25`, and to `5` where `endpoints` has `s3`.",
 			Validators:          []validator.Int64{int64validator.Between(1, 100)},
 		},
 		"retry_mode": schema.StringAttribute{

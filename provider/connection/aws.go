@@ -166,8 +166,8 @@ func (s Settings) awsConfig(ctx context.Context) (aws.Config, error) {
 	}
 	if cfg.MaxRetries == 0 {
 		cfg.MaxRetries = 25 // as the AWS provider has it: many resources share one account's limits
-		if s.S3Endpoint != "" && len(s.Endpoints) == 0 {
-			cfg.MaxRetries = 5 // a server of one's own that is down is soon told
+		if s.S3Endpoint != "" {
+			cfg.MaxRetries = 5 // a server of one's own that is down, or lacks something, is soon told
 		}
 	}
 	if cfg.Region == "" && s.S3Endpoint != "" && os.Getenv("AWS_REGION") == "" && os.Getenv("AWS_DEFAULT_REGION") == "" {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
@@ -184,7 +185,11 @@ type Maintenance struct {
 
 // PendingMaintenance lists what RDS will do to a target.
 func (c *Client) PendingMaintenance(ctx context.Context, t Target, arn string) ([]Maintenance, error) {
-	out, err := c.api.DescribePendingMaintenanceActions(ctx, &rds.DescribePendingMaintenanceActionsInput{ResourceIdentifier: &arn})
+	// It is for people to know, and no reason to wait: servers other than AWS answer
+	// with an error that looks as if it would pass.
+	out, err := c.api.DescribePendingMaintenanceActions(ctx, &rds.DescribePendingMaintenanceActionsInput{ResourceIdentifier: &arn}, func(o *rds.Options) {
+		o.Retryer = retry.AddWithMaxAttempts(o.Retryer, 3)
+	})
 	if err != nil {
 		return nil, awsapi.Explain(ctx, "reading the pending maintenance of "+t.String(), "rds:DescribePendingMaintenanceActions", err)
 	}
