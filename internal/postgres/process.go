@@ -96,9 +96,6 @@ type Process struct {
 // Pid is the program's process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Stderr is the end of what the program has said so far.
-func (p *Process) Stderr() string { return p.stderr.String() }
-
 // Done is closed when the program has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 

@@ -40,9 +40,9 @@ func (opts Options) spareLocked(ctx context.Context, out *Outcome) error {
 }
 
 // extendLocks locks the points of a source that stay for longer, where the
-// repository is protected. Points that only stay for now are not among them: their
-// lock would never end. What fails is a warning that names the source: the next
-// rotation repeats it.
+// repository is protected. Points that no rule keeps, which only a lock or a doubt
+// spares this time, are not among them: their lock would never end. What fails is a
+// warning that names the source: the next rotation repeats it.
 func (opts Options) extendLocks(ctx context.Context, source string, listed []repo.Listed, part *Outcome) {
 	if _, is, err := opts.Repo.Protection(ctx); err == nil && !is {
 		return
