@@ -19,9 +19,10 @@ var floors = []struct {
 	together bool // packages of this floor may import each other
 	packages []string
 }{
-	{"decisions", true, []string{"internal/duration", "internal/bytesize", "internal/nearest", "internal/strictjson", "internal/exitcode", "internal/timezone", "internal/identifier", "internal/secretref", "internal/retention", "internal/policy", "internal/schedule", "internal/job", "internal/storageclass", "internal/cost", "internal/impact", "internal/lifecycle", "internal/simulate", "internal/statefile", "internal/parallel", "internal/iampolicy", "internal/metric", "internal/alarm"}},
-	{"adapters", true, []string{"internal/objstore", "internal/seal", "internal/repo", "internal/postgres", "internal/secret", "internal/location", "internal/logical", "internal/contents", "internal/awsapi", "internal/runnerdist"}},
-	{"engines", false, []string{"internal/backup", "internal/verify", "internal/restore", "internal/rotate", "internal/drill", "internal/wal", "internal/rds"}},
+	{"decisions", true, []string{"internal/duration", "internal/bytesize", "internal/nearest", "internal/strictjson", "internal/exitcode", "internal/timezone", "internal/identifier", "internal/secretref", "internal/retention", "internal/policy", "internal/schedule", "internal/job", "internal/storageclass", "internal/cost", "internal/impact", "internal/lifecycle", "internal/simulate", "internal/statefile", "internal/parallel", "internal/iampolicy", "internal/metric", "internal/alarm", "internal/drillreport", "internal/runbook", "internal/approval"}},
+	{"adapters", true, []string{"internal/objstore", "internal/seal", "internal/repo", "internal/postgres", "internal/secret", "internal/location", "internal/logical", "internal/contents", "internal/awsapi", "internal/runnerdist", "internal/foreign"}},
+	{"engines", false, []string{"internal/backup", "internal/verify", "internal/restore", "internal/rotate", "internal/wal", "internal/rds"}},
+	{"proving", false, []string{"internal/drill"}},
 	{"carrying and being seen", false, []string{"internal/deploy", "internal/observe"}},
 	{"faces", false, []string{"provider", "runner", "."}},
 }

@@ -15,8 +15,9 @@ import (
 
 // dumped is what is known of an archive that was read to its end and stored.
 type dumped struct {
-	index *repo.Index
-	data  []*pgarchive.Data
+	index      *repo.Index
+	data       []*pgarchive.Data
+	extensions []string // that the database uses
 }
 
 // dump takes locks and snapshot and runs pg_dump through the fan-out.
@@ -84,7 +85,7 @@ func (r *run) fanOut(ctx context.Context, fail context.CancelCauseFunc, dump *po
 		return nil, err
 	}
 	r.Progress.Item.Store(nil)
-	return &dumped{data: f.archive.Data(), index: logical.MakeIndex(f.archive, chunks)}, nil
+	return &dumped{data: f.archive.Data(), index: logical.MakeIndex(f.archive, chunks), extensions: logical.Extensions(f.archive.TOC())}, nil
 }
 
 // tocArrived compares pg_dump's list with what we locked, then lets go of our

@@ -157,7 +157,7 @@ func (r *run) describe(ctx context.Context, d *dumped) (*repo.Manifest, error) {
 			Version: s.Version, Major: s.Major, SystemIdentifier: s.SystemIdentifier, Database: r.Target.Database,
 			Encoding: r.database.Encoding, Collate: r.database.Collate, Ctype: r.database.CType,
 			LocaleProvider: r.database.LocaleProvider, Locale: r.database.Locale, ICURules: r.database.ICURules,
-			InRecovery: s.InRecovery, Clock: s.Clock,
+			InRecovery: s.InRecovery, Clock: s.Clock, Extensions: d.extensions,
 		},
 		Verification: repo.Verification{Archive: true, Reference: "pg_restore " + r.tools.Version},
 		Totals:       totals,

@@ -38,8 +38,11 @@ type Job struct {
 	Kind       Kind          `json:"kind"`
 	Repository string        `json:"repository"`       // see ParseRepository
 	KeyRef     secretref.Ref `json:"key_ref,omitzero"` // outer key of a sealed repository
-	Policy     string        `json:"policy,omitempty"` // name of a policy in the repository
-	Source     string        `json:"source,omitempty"` // name of what is backed up; "" is made from host and database, or from job and host
+	// Replica is the copy of the repository in another region, as ParseRepository
+	// reads it: what is restored from when the first one does not answer.
+	Replica string `json:"replica,omitempty"`
+	Policy  string `json:"policy,omitempty"` // name of a policy in the repository
+	Source  string `json:"source,omitempty"` // name of what is backed up; "" is made from host and database, or from job and host
 	// What the kind of the job needs to know; the one its Kind names is given,
 	// kinds without one need nothing.
 	Logical     *Logical     `json:"logical,omitempty"`
@@ -49,6 +52,7 @@ type Job struct {
 	Command     *Command     `json:"command,omitempty"`
 	RDSSnapshot *RDSSnapshot `json:"rds_snapshot,omitempty"`
 	Freshness   *Freshness   `json:"freshness,omitempty"`
+	Drill       *Drill       `json:"drill,omitempty"`
 
 	Verify   Verification   `json:"verify,omitempty"` // "" is streamed
 	Rotate   *bool          `json:"rotate,omitempty"` // rotate the source after success; nil is true

@@ -21,6 +21,7 @@ const (
 	KindRotate      Kind = "rotate"       // apply the policy to the repository
 	KindVerify      Kind = "verify"       // re-read stored points
 	KindFreshness   Kind = "freshness"    // is there a new enough point of every source
+	KindDrill       Kind = "drill"        // restore a point somewhere and look whether all of it is there
 )
 
 // kinds holds what is known of each kind, in the order messages list them.
@@ -39,6 +40,7 @@ var kinds = []struct {
 	{KindRotate, []string{"rotate"}, false, false},
 	{KindVerify, []string{"verify", "--all"}, false, false},
 	{KindFreshness, []string{"status"}, false, false},
+	{KindDrill, []string{"drill"}, false, true},
 }
 
 // Kinds lists the kinds a job file may have.

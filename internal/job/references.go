@@ -36,6 +36,14 @@ func (j Job) References() []Reference {
 	if j.Config != nil {
 		server("config", j.Config.Server, j.Config.DatabaseURLRef)
 	}
+	if j.Drill != nil {
+		if d := j.Drill.Into.Database; d != nil {
+			server("drill.into.database", d.Server, d.DatabaseURLRef)
+		}
+		if d := j.Drill.Into.RDSInstance; d != nil {
+			add("drill.into.rds_instance.password_ref", d.PasswordRef)
+		}
+	}
 	for i, n := range j.Notify {
 		add(fmt.Sprintf("notify[%d].url_ref", i), n.URLRef)
 		add(fmt.Sprintf("notify[%d].secret_ref", i), n.SecretRef)

@@ -40,6 +40,13 @@ func (j Job) Validate() error {
 	if _, err := ParseRepository(j.Repository); err != nil {
 		report("repository", err)
 	}
+	if j.Replica != "" {
+		if at, err := ParseRepository(j.Replica); err != nil {
+			report("replica", err)
+		} else if at.IsDirectory() {
+			report("replica", errors.New("is a directory: give the bucket that the repository is replicated to"))
+		}
+	}
 	if j.Policy != "" {
 		report("policy", identifier.Check(j.Policy))
 	}

@@ -26,6 +26,7 @@ func (j Job) validateKind(report func(string, error)) {
 		{KindCommand, j.Command != nil, "what to run", func(at func(string, error)) { j.Command.validate(at) }},
 		{KindRDSSnapshot, j.RDSSnapshot != nil, "of what", func(at func(string, error)) { j.RDSSnapshot.validate(at) }},
 		{KindFreshness, j.Freshness != nil, "", func(at func(string, error)) { j.Freshness.validate(at) }},
+		{KindDrill, j.Drill != nil, "what to restore and where", func(at func(string, error)) { j.Drill.validate(at) }},
 	}
 	for _, b := range blocks {
 		name := string(b.kind)

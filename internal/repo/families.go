@@ -41,6 +41,15 @@ var families = []family{
 		source, name := cutLast(rest)
 		return ofSource(source, true) && extensionFile.MatchString(name)
 	}},
+	{drillsPrefix, false, func(rest string) bool {
+		_, is := parseDrillKey(drillsPrefix + rest)
+		return is
+	}},
+	{auditPrefix, false, func(rest string) bool {
+		id, is := strings.CutSuffix(rest, ".json")
+		_, err := ParseID(id)
+		return is && err == nil
+	}},
 	{protectionPrefix, false, protectionFile.MatchString},
 	{keysPrefix, false, keyFile.MatchString},
 	{locksPrefix, false, func(rest string) bool {

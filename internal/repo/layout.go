@@ -23,6 +23,8 @@ const (
 	runnerPrefix     = "runner/"
 	protectionPrefix = "protection/"
 	extendedPrefix   = "extended/"
+	drillsPrefix     = "drills/"
+	auditPrefix      = "audit/"
 )
 
 // maxSourceBytes bounds the escaped name: it is one segment of a key.

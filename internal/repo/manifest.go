@@ -85,20 +85,23 @@ type RDSSnapshot struct {
 
 // Server is the PostgreSQL server that was read.
 type Server struct {
-	Version          string    `json:"version"` // "15.18 (Debian …)"
-	Major            int       `json:"major"`
-	SystemIdentifier string    `json:"system_identifier,omitempty"`
-	Database         string    `json:"database,omitempty"`
-	Encoding         string    `json:"encoding,omitempty"`
-	Collate          string    `json:"collate,omitempty"`
-	Ctype            string    `json:"ctype,omitempty"`
-	LocaleProvider   string    `json:"locale_provider,omitempty"`
-	Locale           string    `json:"locale,omitempty"`
-	ICURules         string    `json:"icu_rules,omitempty"`
-	InRecovery       bool      `json:"in_recovery,omitempty"` // a standby was read
-	Clock            time.Time `json:"clock"`                 // server's clock at start
-	LSN              string    `json:"lsn,omitempty"`
-	Timeline         uint32    `json:"timeline,omitempty"`
+	Version          string `json:"version"` // "15.18 (Debian …)"
+	Major            int    `json:"major"`
+	SystemIdentifier string `json:"system_identifier,omitempty"`
+	Database         string `json:"database,omitempty"`
+	Encoding         string `json:"encoding,omitempty"`
+	Collate          string `json:"collate,omitempty"`
+	Ctype            string `json:"ctype,omitempty"`
+	LocaleProvider   string `json:"locale_provider,omitempty"`
+	Locale           string `json:"locale,omitempty"`
+	ICURules         string `json:"icu_rules,omitempty"`
+	// Extensions that the database uses, by name: what a server that it is restored
+	// to must have.
+	Extensions []string  `json:"extensions,omitempty"`
+	InRecovery bool      `json:"in_recovery,omitempty"` // a standby was read
+	Clock      time.Time `json:"clock"`                 // server's clock at start
+	LSN        string    `json:"lsn,omitempty"`
+	Timeline   uint32    `json:"timeline,omitempty"`
 }
 
 // Verification says how far a point was verified before it became visible, and
