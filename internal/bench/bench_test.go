@@ -41,6 +41,18 @@ type bench struct {
 }
 
 func TestBench(t *testing.T) {
+	b := start(t)
+	b.backups()
+	b.decisions()
+	b.listings()
+	b.plans()
+	b.write()
+}
+
+// start makes the machine: a server with the data in it, a store, and an empty
+// repository.
+func start(t *testing.T) *bench {
+	t.Helper()
 	if *runnerBin == "" {
 		t.Fatal("give -runner; `make bench` does")
 	}
@@ -56,13 +68,7 @@ func TestBench(t *testing.T) {
 	t.Logf("making %d MB of data", *megabytes)
 	makeData(b.ctx, t, b.pg, "bench", *megabytes)
 	b.must(run(b.ctx, b.env, *runnerBin, "init", "--repository", b.repo, "--key", "env:BENCH_KEY"))
-
-	b.backups()
-	b.restores()
-	b.decisions()
-	b.listings()
-	b.plans()
-	b.write()
+	return b
 }
 
 func (b *bench) must(s sample, err error) sample {
@@ -89,9 +95,6 @@ const (
 	ourStored = "backup, verify = stored"
 	oldWay    = "old way"
 	limit     = "limit"
-	restoring = "restore"
-	unproven  = "restore, not compared"
-	oldBack   = "old restore"
 )
 
 // backups runs ours, the old way and the limit in turn. All read the same warm
@@ -104,8 +107,7 @@ func (b *bench) backups() {
 		b.measure(limit, b.must(shell(b.ctx, b.env, "pg_dump -Fc -Z0 | cat >/dev/null")))
 		b.measure(ours, b.must(b.runner("backup", "--source", "bench", "--no-globals", "--quiet")))
 		b.measure(ourStored, b.must(b.runner("backup", "--source", "stored", "--no-globals", "--quiet", "--verify", "stored")))
-		b.measure(oldWay, b.must(shell(b.ctx, awsEnv, fmt.Sprintf(
-			"pg_dump -Fc -Z9 -f %[1]s && pg_restore --list %[1]s >/dev/null && %[2]s s3 cp --quiet %[1]s s3://%[3]s/old.dump", dump, b.aws, b.s3.Bucket))))
+		b.measure(oldWay, b.must(shell(b.ctx, awsEnv, b.oldBackup(dump))))
 	}
 	info, err := os.Stat(dump)
 	if err != nil {
@@ -113,6 +115,11 @@ func (b *bench) backups() {
 	}
 	b.rows[oldWay].size = info.Size()
 	b.rows[ours].size = b.storedBytes()
+}
+
+// oldBackup is the old way as a line of sh: dump to a file, list it, upload it.
+func (b *bench) oldBackup(file string) string {
+	return fmt.Sprintf("pg_dump -Fc -Z9 -f %[1]s && pg_restore --list %[1]s >/dev/null && %[2]s s3 cp --quiet %[1]s s3://%[3]s/old.dump", file, b.aws, b.s3.Bucket)
 }
 
 func (b *bench) runner(args ...string) (sample, error) {
@@ -132,32 +139,6 @@ func (b *bench) storedBytes() int64 {
 		b.t.Fatalf("list: %v, %d points", err, len(list.Points))
 	}
 	return list.Points[0].Bytes
-}
-
-// restores runs ours and the old way (download, then pg_restore -j) in turn.
-func (b *bench) restores() {
-	copyOf := filepath.Join(b.dir, "download.dump")
-	awsEnv := append([]string{"AWS_ENDPOINT_URL=" + b.s3.Endpoint}, b.env...)
-	jobs := runtime.NumCPU()
-	for range *rounds {
-		b.pg.Exec(b.t, "postgres", "DROP DATABASE IF EXISTS restored WITH (FORCE)", "CHECKPOINT")
-		proven := b.must(b.runner("restore", "latest", "--source", "bench", "--to-database", b.pg.URL("restored"), "--jobs", fmt.Sprint(jobs), "--json"))
-		b.measure(restoring, proven)
-		b.measure(unproven, b.withoutComparing(proven))
-		b.pg.Exec(b.t, "postgres", "DROP DATABASE IF EXISTS restored WITH (FORCE)", "CREATE DATABASE restored", "CHECKPOINT")
-		b.measure(oldBack, b.must(shell(b.ctx, awsEnv, fmt.Sprintf(
-			"%[2]s s3 cp --quiet s3://%[3]s/old.dump %[1]s && pg_restore -j %[4]d -d restored %[1]s", copyOf, b.aws, b.s3.Bucket, jobs))))
-	}
-}
-
-// withoutComparing takes the last step, reading every table back, off a restore.
-func (b *bench) withoutComparing(s sample) sample {
-	var result struct{ Durations struct{ Comparing float64 } }
-	if err := json.Unmarshal([]byte(s.out), &result); err != nil || result.Durations.Comparing == 0 {
-		b.t.Fatalf("restore does not say how long comparing took: %v: %s", err, s.out)
-	}
-	s.wall -= time.Duration(result.Durations.Comparing * float64(time.Second))
-	return s
 }
 
 // decisions measures the retention engine over a million points.
@@ -200,9 +181,7 @@ func findAWS(t *testing.T) string {
 
 // write prints the table of the README.
 func (b *bench) write() {
-	ratio := func(over, under string) float64 {
-		return b.rows[over].wall().Seconds() / b.rows[under].wall().Seconds()
-	}
+	ratio := b.ratio
 	var out strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }
 	p("%d MB of dump data, %d cores, PostgreSQL %d, versitygw on loopback, sealed repository, median of %d:", *megabytes, runtime.NumCPU(), b.pg.Major, *rounds)
@@ -212,15 +191,17 @@ func (b *bench) write() {
 	p("| logical backup to S3, verified while streaming | `pg_dump -Fc -Z9` to disk, `pg_restore --list`, `aws s3 cp` | **%.1fx faster**, output %.2fx the size, no scratch disk | 3x, no larger |", ratio(oldWay, ours), float64(b.rows[ours].size)/float64(b.rows[oldWay].size))
 	p("| the same with `verify = \"stored\"` | the same | %.1fx faster | |", ratio(oldWay, ourStored))
 	p("| logical backup to S3, verified while streaming | the limit: `pg_dump -Fc -Z0 \\| cat >/dev/null` | %.2fx its time | 1.6x |", ratio(ours, limit))
-	p("| parallel restore, no local copy | `aws s3 cp`, then `pg_restore -j %d` | %.2fx its time | 1.0x |", runtime.NumCPU(), ratio(unproven, oldBack))
-	p("| the same, every table read back and compared | the same, nothing compared | %.2fx its time | |", ratio(restoring, oldBack))
 	p("| peak memory of the runner, backup | | %d MiB (stored: %d MiB) | 128 MiB |", b.rows[ours].rss()>>20, b.rows[ourStored].rss()>>20)
-	p("| peak memory of the runner, restore | | %d MiB | 128 MiB |", b.rows[restoring].rss()>>20)
 	p("| retention decision, 1,000,000 points | | %.2f s | 2 s |", b.rows["retention"].wall().Seconds())
 	p("| listing of %s points of %d sources on S3 | one LIST of the same keys, page after page | %.2fx its time (%.1f s) | |", "1,000,000", manySources, ratio(ourListing, pageByPage), b.rows[ourListing].wall().Seconds())
 	p("| decision about what was listed | | %.2f s | 2 s |", b.rows[ourDecision].wall().Seconds())
 	p("| plan of %d resources, nothing changed | a plan of %d `terraform_data` | %.2fx its time | |", planned, planned, ratio(ourPlan, otherPlan))
 	b.publish(strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n"))
+}
+
+// ratio is how many times the wall time of one way another takes.
+func (b *bench) ratio(over, under string) float64 {
+	return b.rows[over].wall().Seconds() / b.rows[under].wall().Seconds()
 }
 
 // publish prints lines of the table and puts them at the end of the report: every
