@@ -15,6 +15,8 @@ func TestAPriceFileThatLacksSomethingIsRefused(t *testing.T) {
 		{`"GLACIER":`, `"GLACEIR":`, "prices.regions.us-east-1.GLACIER: gb_month and retrieval_wait are needed"},
 		{`"gb_month": 0.0036`, `"gb_month": 0`, "prices.regions.us-east-1.GLACIER"},
 		{`"STANDARD": `, `"STANDARD_2": {"gb_month": 1}, "STANDARD": `, "names a storage class that does not exist"},
+		{`"Expedited"`, `"Expidited"`, "prices.regions.us-east-1.GLACIER.other_tiers: the tier Expedited has no price"},
+		{`"other_tiers": {"Bulk": {"gb": 0.0025, "objects_1000": 0.025}}`, `"other_tiers": {"Bulk": {"gb": 0.0025, "objects_1000": 0.025}, "Fast": {}}`, "a price for a tier that DEEP_ARCHIVE does not have"},
 		{`get_1000`, `get_100`, `did you mean "get_1000"?`},
 	} {
 		damaged := strings.Replace(string(pricesJSON), c.old, c.new, 1)

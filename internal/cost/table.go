@@ -40,6 +40,16 @@ type Price struct {
 	// Unread are the prices of objects that nobody has read for some days, by
 	// days ascending; only INTELLIGENT_TIERING has them.
 	Unread []Unread `json:"unread"`
+	// OtherTiers are the prices of bringing objects back from an archive faster or
+	// cheaper than by a standard retrieval, by the name of the tier; what is above
+	// is the standard one.
+	OtherTiers map[string]TierPrice `json:"other_tiers"`
+}
+
+// TierPrice is what bringing objects back from an archive costs in one tier.
+type TierPrice struct {
+	GB          float64 `json:"gb"`           // per GB (2^30 bytes)
+	Objects1000 float64 `json:"objects_1000"` // per 1,000 objects
 }
 
 // Unread is the price of objects after some days without being read.
@@ -95,6 +105,9 @@ func readPrices(data []byte) (priceFile, error) {
 		for _, name := range storageclass.Names() {
 			if p, ok := prices[name]; !ok || p.GBMonth <= 0 || p.RetrievalWait == "" {
 				return file, fmt.Errorf("prices.regions.%s.%s: gb_month and retrieval_wait are needed", region, name)
+			}
+			if err := checkTiers(name, prices[name].OtherTiers); err != nil {
+				return file, fmt.Errorf("prices.regions.%s.%s.other_tiers: %w", region, name, err)
 			}
 		}
 		if len(prices) != len(storageclass.Names()) {

@@ -62,6 +62,11 @@ type Info struct {
 	// identity may not see them.
 	LockUntil time.Time
 	LockMode  string
+	// StorageClass is the class the object lies in, as S3 names it: "" for STANDARD
+	// and where a store has no classes. Put and Complete do not fill it.
+	StorageClass string
+	// Archive says whether the bytes can be read, as Head tells.
+	Archive Archive
 }
 
 // Condition makes a write conditional. The zero value writes always.

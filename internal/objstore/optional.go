@@ -76,54 +76,6 @@ func CheckFolder(prefix string) error {
 	return fmt.Errorf("%w %q: not the name of a folder, which ends in a slash", ErrInvalidKey, prefix)
 }
 
-// offering gives a decorator the optional interfaces that are not nil. Go has no
-// shorter way to add methods to a value than one type for each set of them.
-func offering(s Store, t Tagger, f FolderLister, l Locker) Store {
-	switch {
-	case t != nil && f != nil && l != nil:
-		return struct {
-			Store
-			Tagger
-			FolderLister
-			Locker
-		}{s, t, f, l}
-	case t != nil && f != nil:
-		return struct {
-			Store
-			Tagger
-			FolderLister
-		}{s, t, f}
-	case t != nil && l != nil:
-		return struct {
-			Store
-			Tagger
-			Locker
-		}{s, t, l}
-	case f != nil && l != nil:
-		return struct {
-			Store
-			FolderLister
-			Locker
-		}{s, f, l}
-	case t != nil:
-		return struct {
-			Store
-			Tagger
-		}{s, t}
-	case f != nil:
-		return struct {
-			Store
-			FolderLister
-		}{s, f}
-	case l != nil:
-		return struct {
-			Store
-			Locker
-		}{s, l}
-	}
-	return s
-}
-
 // retriedTagger tries again what a Tagger failed to do.
 type retriedTagger struct {
 	retry *retryStore

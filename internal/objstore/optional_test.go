@@ -169,3 +169,58 @@ func TestDecoratorsOfferLocksWhereTheStoreInsideDoesAndTryThemAgain(t *testing.T
 		}
 	}
 }
+
+// thawing notes that it was asked, and fails the first time.
+type thawing struct {
+	objstore.Store
+	asked []objstore.ThawOptions
+}
+
+func (a *thawing) Thaw(_ context.Context, _, _ string, opts objstore.ThawOptions) error {
+	if a.asked = append(a.asked, opts); len(a.asked)%2 == 1 {
+		return errLost
+	}
+	return nil
+}
+
+// All sixteen: a set that is forgotten would hide, in some store, all it offers.
+func TestDecoratorsOfferEverySetOfWhatAStoreMayOffer(t *testing.T) {
+	t.Parallel()
+	plain := newShaky(t)
+	tags, locks, frost := &noting{Store: plain, tags: map[string]string{}}, &locking{Store: plain}, &thawing{Store: plain}
+	for set := range 16 {
+		var tagger objstore.Tagger
+		var folders objstore.FolderLister
+		var locker objstore.Locker
+		var thawer objstore.Thawer
+		if set&1 != 0 {
+			tagger = tags
+		}
+		if set&2 != 0 {
+			folders = tags
+		}
+		if set&4 != 0 {
+			locker = locks
+		}
+		if set&8 != 0 {
+			thawer = frost
+		}
+		inner := objstore.Offering(plain, tagger, folders, locker, thawer)
+		s := objstore.Retry(objstore.RateLimit(inner, 1<<20), objstore.RetryOptions{Base: time.Millisecond})
+		_, hasTags := s.(objstore.Tagger)
+		_, hasFolders := s.(objstore.FolderLister)
+		_, hasLocks := s.(objstore.Locker)
+		thaws, hasThaws := s.(objstore.Thawer)
+		if hasTags != (set&1 != 0) || hasFolders != (set&2 != 0) || hasLocks != (set&4 != 0) || hasThaws != (set&8 != 0) {
+			t.Errorf("set %04b: tags %t, folders %t, locks %t, thaws %t", set, hasTags, hasFolders, hasLocks, hasThaws)
+		}
+		if hasThaws {
+			if err := thaws.Thaw(t.Context(), "k", "", objstore.ThawOptions{Days: set}); err != nil {
+				t.Errorf("set %04b: %v", set, err)
+			}
+		}
+	}
+	if n := len(frost.asked); n != 16 || frost.asked[n-1].Days != 15 {
+		t.Errorf("asked %d times: %+v", n, frost.asked)
+	}
+}

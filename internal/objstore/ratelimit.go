@@ -18,10 +18,7 @@ func RateLimit(s Store, bytesPerSecond int64) Store {
 	// A quarter of a second of burst keeps small requests from stuttering.
 	burst := max(int(min(bytesPerSecond/4, 8<<20)), 4<<10)
 	limited := &limitedStore{Store: s, limit: rate.NewLimiter(rate.Limit(bytesPerSecond), burst)}
-	tagger, _ := s.(Tagger) // moves no bytes worth counting, as do listings
-	folders, _ := s.(FolderLister)
-	locker, _ := s.(Locker)
-	return offering(limited, tagger, folders, locker)
+	return offered(s).with(limited) // what is beside moves no bytes worth counting
 }
 
 type limitedStore struct {

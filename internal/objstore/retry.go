@@ -45,19 +45,20 @@ func Retry(s Store, opts RetryOptions) Store {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	r := &retryStore{Store: s, opts: opts}
-	var tagger Tagger
-	var folders FolderLister
-	if inner, ok := s.(Tagger); ok {
-		tagger = retriedTagger{r, inner}
+	beside := offered(s)
+	if beside.Tagger != nil {
+		beside.Tagger = retriedTagger{r, beside.Tagger}
 	}
-	if inner, ok := s.(FolderLister); ok {
-		folders = retriedFolders{r, inner}
+	if beside.FolderLister != nil {
+		beside.FolderLister = retriedFolders{r, beside.FolderLister}
 	}
-	var locker Locker
-	if inner, ok := s.(Locker); ok {
-		locker = retriedLocker{r, inner}
+	if beside.Locker != nil {
+		beside.Locker = retriedLocker{r, beside.Locker}
 	}
-	return offering(r, tagger, folders, locker)
+	if beside.Thawer != nil {
+		beside.Thawer = retriedThawer{r, beside.Thawer}
+	}
+	return beside.with(r)
 }
 
 type retryStore struct {

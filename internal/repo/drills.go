@@ -52,6 +52,7 @@ func (r *Repository) PutDrillReport(ctx context.Context, report drillreport.Repo
 // reports of each drill and source are read, 0 for all.
 type DrillFilter struct {
 	Drill, Source string
+	ID            string // of the report
 	Newest        int
 }
 
@@ -71,7 +72,7 @@ func (r *Repository) DrillReports(ctx context.Context, f DrillFilter) ([]DrillLi
 			return nil, fmt.Errorf("list drill reports of %s: %w", r.URL(), err)
 		}
 		d, ok := parseDrillKey(info.Key)
-		if ok && (f.Source == "" || d.Source == f.Source) {
+		if ok && (f.Source == "" || d.Source == f.Source) && (f.ID == "" || d.ID == f.ID) {
 			all = append(all, d)
 		}
 	}

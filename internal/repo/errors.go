@@ -15,10 +15,14 @@ func notFound(err error) error {
 	return err
 }
 
-// missing is for an object that a manifest promises: its absence is damage.
-func missing(err error) error {
-	if errors.Is(err, objstore.ErrNotFound) {
-		return fmt.Errorf("%w: the manifest names it but it is gone: %w", ErrDamaged, err)
+// missing is for an object that a manifest promises: its absence is damage, but in a
+// copy that may lag behind.
+func (r *Repository) missing(err error) error {
+	switch {
+	case !errors.Is(err, objstore.ErrNotFound):
+		return err
+	case r.copied:
+		return fmt.Errorf("%w: the manifest names it: %w", ErrNotCopied, err)
 	}
-	return err
+	return fmt.Errorf("%w: the manifest names it but it is gone: %w", ErrDamaged, err)
 }

@@ -99,10 +99,13 @@ func (r *Repository) LoadManifests(ctx context.Context, points []Listed) error {
 	return parallel.Each(ctx, loaders, len(wanted), func(ctx context.Context, i int) error {
 		l := wanted[i]
 		m, err := r.Manifest(ctx, l.Ref)
+		if err == nil {
+			l.Manifest, l.End = m, m.End
+			err = r.Complete(ctx, m)
+		}
 		switch {
 		case err == nil:
-			l.Manifest, l.End = m, m.End
-		case errors.Is(err, ErrDamaged), errors.Is(err, ErrNewerFormat), errors.Is(err, ErrNotFound):
+		case errors.Is(err, ErrDamaged), errors.Is(err, ErrNewerFormat), errors.Is(err, ErrNotFound), errors.Is(err, ErrNotCopied):
 			l.Problem = err
 		default:
 			return err
@@ -139,6 +142,11 @@ func (r *Repository) Find(ctx context.Context, name string, f Filter) (Listed, e
 	case 0:
 		return Listed{}, fmt.Errorf("recovery point %q%s: %w; `pgbackup-runner list` shows what there is", name, scope, ErrNotFound)
 	case 1:
+		if r.copied && found[0].Problem == nil {
+			if err := r.LoadManifests(ctx, found); err != nil {
+				return found[0], err
+			}
+		}
 		return found[0], found[0].Problem
 	}
 	return Listed{}, fmt.Errorf("recovery point %q%s is %w: %s and %s begin like that", name, scope, ErrAmbiguous, found[0].Ref, found[1].Ref)

@@ -142,7 +142,7 @@ func (r *Repository) lockPoint(ctx context.Context, locker objstore.Locker, l *L
 			err = locker.Lock(ctx, key, "", until, mode) // a copied repository has other versions
 		}
 		if err != nil {
-			return fmt.Errorf("lock %s: %w", l.Ref, missing(err))
+			return fmt.Errorf("lock %s: %w", l.Ref, r.missing(err))
 		}
 	}
 	if err := locker.Lock(ctx, l.ManifestKey(), "", until, mode); err != nil {

@@ -179,6 +179,24 @@ type Origin struct {
 	RDS            string `json:"rds,omitempty"`
 	RDSCluster     bool   `json:"rds_cluster,omitempty"`
 	ParameterGroup string `json:"parameter_group,omitempty"`
+	// Imported is the file of another program that the contents were taken from. The
+	// point's start is then the file's own date, and what is said of the server is of
+	// the one that the file was loaded into.
+	Imported *Imported `json:"imported,omitempty"`
+}
+
+// Imported is a dump that another program made.
+type Imported struct {
+	Name          string   `json:"name"`                     // where it was, without what may be secret in a URL
+	SHA256        string   `json:"sha256"`                   // of the stored bytes, hex
+	Size          int64    `json:"size"`                     // of the same, in bytes
+	Format        string   `json:"format"`                   // such as "custom archive"
+	WrappedIn     []string `json:"wrapped_in,omitempty"`     // gzip, openssl, …: outermost first
+	Database      string   `json:"database,omitempty"`       // of those in the file, where it says
+	DateFrom      string   `json:"date_from"`                // who says when it was dumped
+	ServerVersion string   `json:"server_version,omitempty"` // of the server that was dumped
+	DumpVersion   string   `json:"dump_version,omitempty"`   // of the pg_dump that did
+	Notes         []string `json:"notes,omitempty"`          // what loading it left out
 }
 
 // Ref of the point the manifest commits.

@@ -59,6 +59,9 @@ func (r *Repository) OpenPoint(ctx context.Context, ref Ref) (*Point, error) {
 
 // Index reads the point's index.
 func (p *Point) Index(ctx context.Context) (*Index, error) {
+	if len(p.Stream(StreamIndex)) == 0 {
+		return nil, fmt.Errorf("read index of %s: %w: the manifest names none", p.Ref(), ErrDamaged)
+	}
 	body, err := p.Open(ctx, StreamIndex)
 	if err != nil {
 		return nil, err
@@ -230,7 +233,7 @@ func (p *Point) fetch(ctx context.Context, o Object, frames chan<- frame, free <
 func (p *Point) eachFrame(ctx context.Context, o Object, room func() []byte, send func(frame) bool) error {
 	body, info, err := p.repo.getObject(ctx, p.Ref(), o, objstore.GetOptions{})
 	if err != nil {
-		return fmt.Errorf("object %s: %w", o.Name, missing(err))
+		return fmt.Errorf("object %s: %w", o.Name, p.repo.missing(err))
 	}
 	defer body.Close()
 	if info.Size != o.Size {

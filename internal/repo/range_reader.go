@@ -124,7 +124,7 @@ func (r *rangeReader) open(ordinal uint32) error {
 	}
 	body, info, err := r.point.repo.getObject(r.ctx, r.point.Ref(), o, objstore.GetOptions{Offset: first.Offset, Length: length})
 	if err != nil {
-		return fmt.Errorf("object %s: %w", o.Name, missing(err))
+		return fmt.Errorf("object %s: %w", o.Name, r.point.repo.missing(err))
 	}
 	if info.Size != o.Size {
 		body.Close()

@@ -44,6 +44,7 @@ type Repository struct {
 	header header
 	key    *seal.RepositoryKey // nil: not sealed, or opened without its key
 	outer  string              // the outer key that opened key: its fingerprint or ARN
+	copied bool                // it is a copy that may lag behind, see OpenOptions.Copy
 	log    *slog.Logger
 	pause  time.Duration // before a commit is sent again
 	// patience is how long an apply waits for another one.
@@ -137,7 +138,11 @@ type OpenOptions struct {
 	// (seal.ErrUnavailable). Nil, or a nil result, opens without the key: listing
 	// works, contents do not.
 	Key func(ctx context.Context, references []string) (seal.Wrapper, error)
-	Log *slog.Logger
+	// Copy: the store replicates another one, object by object in no order. A point
+	// whose data is not all there is ErrNotCopied then, and not damaged; it is passed
+	// over as latest.
+	Copy bool
+	Log  *slog.Logger
 }
 
 // Open reads repository.json and, of a sealed repository, its key.
@@ -147,6 +152,7 @@ func Open(ctx context.Context, store objstore.Store, opts OpenOptions) (*Reposit
 		return nil, err
 	}
 	r := newRepository(store, h, opts.Log)
+	r.copied = opts.Copy
 	if !h.Sealed || opts.Key == nil {
 		return r, nil
 	}

@@ -34,6 +34,7 @@ type s3Options struct {
 	versioned bool
 	locked    bool
 	like      *S3Server
+	region    string
 }
 
 // S3Versioned makes the bucket a versioned one.
@@ -41,6 +42,10 @@ func S3Versioned() S3Option { return func(o *s3Options) { o.versioned = true } }
 
 // S3Locked makes the bucket one with Object Lock, which is versioned too.
 func S3Locked() S3Option { return func(o *s3Options) { o.versioned, o.locked = true, true } }
+
+// S3In puts the server into a region, which it asks of every request; us-east-1 is the
+// default.
+func S3In(region string) S3Option { return func(o *s3Options) { o.region = region } }
 
 // S3Like gives the server the credentials of another one, whose bucket has the
 // same name: two places that only the endpoint tells apart.
@@ -63,6 +68,9 @@ func S3(t testing.TB, opts ...S3Option) *S3Server {
 		SecretKey: rand.Text() + rand.Text()[:8],
 		Bucket:    "test-bucket",
 		Dir:       filepath.Join(top, "buckets"),
+	}
+	if o.region != "" {
+		s.Region = o.region
 	}
 	if o.like != nil {
 		s.AccessKey, s.SecretKey = o.like.AccessKey, o.like.SecretKey

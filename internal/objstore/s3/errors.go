@@ -85,7 +85,7 @@ func (s *Store) fail(ctx context.Context, op, key string, err error) error {
 
 func (s *Store) classify(err error) error {
 	// What has its type already comes from us.
-	for _, kind := range []error{objstore.ErrTransient, objstore.ErrChecksum, objstore.ErrUnsupported, objstore.ErrNotFound, objstore.ErrPrecondition, objstore.ErrArchived, objstore.ErrLockUnknown} {
+	for _, kind := range []error{objstore.ErrTransient, objstore.ErrChecksum, objstore.ErrDenied, objstore.ErrUnsupported, objstore.ErrNotFound, objstore.ErrPrecondition, objstore.ErrArchived, objstore.ErrLockUnknown} {
 		if errors.Is(err, kind) {
 			return innermost(err, kind)
 		}

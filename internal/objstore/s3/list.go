@@ -48,7 +48,7 @@ func (s *Store) ListAfter(ctx context.Context, prefix, after string) iter.Seq2[o
 					return
 				}
 				last = key
-				info := objstore.Info{Key: key, Size: aws.ToInt64(o.Size), ETag: plainETag(o.ETag), Modified: aws.ToTime(o.LastModified)}
+				info := objstore.Info{Key: key, Size: aws.ToInt64(o.Size), ETag: plainETag(o.ETag), Modified: aws.ToTime(o.LastModified), StorageClass: storageClass(string(o.StorageClass))}
 				if !yield(info, nil) {
 					return
 				}

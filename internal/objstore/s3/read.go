@@ -38,7 +38,7 @@ func (s *Store) Get(ctx context.Context, key string, opts objstore.GetOptions) (
 		return nil, objstore.Info{}, s.fail(ctx, "get", key, s.archived(versionGone(s.missing(ctx, err, key, opts.VersionID), opts.VersionID), key, opts.VersionID))
 	}
 	s.bucketSeen.Store(true)
-	info := objstore.Info{Key: key, ETag: plainETag(out.ETag), Modified: aws.ToTime(out.LastModified), VersionID: plainVersion(out.VersionId)}
+	info := objstore.Info{Key: key, ETag: plainETag(out.ETag), Modified: aws.ToTime(out.LastModified), VersionID: plainVersion(out.VersionId), StorageClass: storageClass(string(out.StorageClass))}
 	want, err := describeRange(&info, opts, out)
 	if err != nil {
 		_ = out.Body.Close()
@@ -132,6 +132,7 @@ func (s *Store) Head(ctx context.Context, key string, versionID string) (objstor
 	info := objstore.Info{
 		Key: key, Size: aws.ToInt64(out.ContentLength), ETag: plainETag(out.ETag), Modified: aws.ToTime(out.LastModified),
 		VersionID: plainVersion(out.VersionId), CRC64NVME: decodeCRC(out.ChecksumCRC64NVME),
+		StorageClass: storageClass(string(out.StorageClass)), Archive: archive(string(out.StorageClass), out.ArchiveStatus, aws.ToString(out.Restore)),
 	}
 	if until := aws.ToTime(out.ObjectLockRetainUntilDate); until.After(time.Now()) {
 		info.LockUntil, info.LockMode = until.UTC(), string(out.ObjectLockMode)

@@ -73,6 +73,7 @@ var (
 	_ objstore.Tagger       = (*Store)(nil)
 	_ objstore.FolderLister = (*Store)(nil)
 	_ objstore.Locker       = (*Store)(nil)
+	_ objstore.Thawer       = (*Store)(nil)
 )
 
 // Open prepares the client. It makes no request to the bucket: the first use
