@@ -81,6 +81,9 @@ func EncodeRecords(data []*pgarchive.Data) ([]byte, repo.Totals, error) {
 
 // ReadRecords reads the tables stream of a point, keyed by dump id.
 func ReadRecords(ctx context.Context, p *repo.Point) (map[int32]TableRecord, error) {
+	if len(p.Stream(StreamTables)) == 0 {
+		return nil, fmt.Errorf("read the table list of %s: %w: the manifest names none", p.Ref(), repo.ErrDamaged)
+	}
 	body, err := p.Open(ctx, StreamTables)
 	if err != nil {
 		return nil, err

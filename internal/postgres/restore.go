@@ -23,6 +23,9 @@ type RestoreOptions struct {
 	NoTablespaces bool   // everything goes to the database's own
 	ServerMajor   int    // of the server restored into; 0 = any
 	TempDir       string // for lists and archives; "" = the system's
+	// UnknownSettings are those that the server restored into does not know although
+	// this pg_restore sets them (see ScriptSettings): that they fail is no failure.
+	UnknownSettings []string
 }
 
 // RestorePreData makes what tables need before their data. archive is header
@@ -65,27 +68,14 @@ func RestoreDataRest(ctx context.Context, tools Tools, t Target, archive io.Read
 }
 
 func restoreSection(ctx context.Context, tools Tools, t Target, section string, archive io.Reader, o RestoreOptions) (err error) {
-	args := []string{"--section=" + section, "--format=custom", "--exit-on-error", "--no-password", "--dbname=" + t.childConninfo()}
-	if o.NoOwner {
-		args = append(args, "--no-owner")
+	args, remove, err := sectionArgs(section, o)
+	if err != nil {
+		return fmt.Errorf("restore %s of %s: %w", section, t, err)
 	}
-	if o.NoPrivileges {
-		args = append(args, "--no-privileges")
-	}
-	if o.NoTablespaces {
-		args = append(args, "--no-tablespaces")
-	}
-	if o.Only != nil {
-		var list strings.Builder
-		for _, id := range o.Only {
-			list.WriteString(strconv.Itoa(int(id)) + ";\n")
-		}
-		name, remove, err := tempFile(o.TempDir, strings.NewReader(list.String()))
-		if err != nil {
-			return fmt.Errorf("restore %s of %s: %w", section, t, err)
-		}
-		defer remove()
-		args = append(args, "--use-list="+name)
+	defer remove()
+	args = append(args, "--dbname="+t.childConninfo())
+	if len(o.UnknownSettings) == 0 {
+		args = append(args, "--exit-on-error")
 	}
 	c := command{path: tools.Restore, env: t.Env(o.ServerMajor)}
 	if o.Jobs > 1 {
@@ -118,10 +108,40 @@ func restoreSection(ctx context.Context, tools Tools, t Target, section string, 
 	if feedErr != nil {
 		err = fmt.Errorf("read the archive: %w", feedErr)
 	}
+	if onlyUnknownSettings(err, o.UnknownSettings) {
+		err = nil
+	}
 	if err != nil {
 		return fmt.Errorf("restore %s of %s: %w", section, t, err)
 	}
 	return nil
+}
+
+// sectionArgs are the options that choose what pg_restore restores and how. The
+// files they name are there until remove is called.
+func sectionArgs(section string, o RestoreOptions) (args []string, remove func(), err error) {
+	args = []string{"--section=" + section, "--format=custom", "--no-password"}
+	if o.NoOwner {
+		args = append(args, "--no-owner")
+	}
+	if o.NoPrivileges {
+		args = append(args, "--no-privileges")
+	}
+	if o.NoTablespaces {
+		args = append(args, "--no-tablespaces")
+	}
+	if o.Only == nil {
+		return args, func() {}, nil
+	}
+	var list strings.Builder
+	for _, id := range o.Only {
+		list.WriteString(strconv.Itoa(int(id)) + ";\n")
+	}
+	name, remove, err := tempFile(o.TempDir, strings.NewReader(list.String()))
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(args, "--use-list="+name), remove, nil
 }
 
 // tempFile keeps what src has in a file that only we can read.

@@ -29,6 +29,7 @@ type Target struct {
 	config  *pgx.ConnConfig   // as pgx resolved it: URI, environment, service and password file
 	params  map[string]string // of the connection string, for child programs
 	unusual string            // why no snapshot can be held, "" for the usual
+	private bool              // nothing of the environment leads elsewhere
 }
 
 // ParseTarget reads a libpq connection URI or "key=value …" string. What it does
@@ -155,7 +156,7 @@ func (t Target) Env(serverMajor int) []string {
 		name, _, _ := strings.Cut(e, "=")
 		_, ours := set[name]
 		// The encoding is the dump's to choose.
-		return ours || name == "PGCLIENTENCODING" || name == "PGDATESTYLE" || name == "LANGUAGE" || notTheirs(name)
+		return ours || t.private && strings.HasPrefix(name, "PG") || name == "PGCLIENTENCODING" || name == "PGDATESTYLE" || name == "LANGUAGE" || notTheirs(name)
 	})
 	for name, value := range set {
 		env = append(env, name+"="+value)

@@ -41,18 +41,25 @@ var toolDirs = []string{
 // there are any, since newer ones add settings an older server rejects, else the
 // next newer, never older ones. PGBACKUP_PG_BIN names the only directory to look in.
 func FindTools(ctx context.Context, serverMajor int) (Tools, error) {
-	dirs := []string{os.Getenv("PGBACKUP_PG_BIN")}
-	if dirs[0] == "" {
-		dirs = dirs[:0]
-		if path, err := exec.LookPath("pg_dump"); err == nil {
-			dirs = append(dirs, filepath.Dir(path))
-		}
-		for _, pattern := range toolDirs {
-			found, _ := filepath.Glob(pattern) // only fails for a bad pattern
-			dirs = append(dirs, found...)
-		}
+	return findToolsIn(ctx, ProgramDirs("pg_dump"), serverMajor)
+}
+
+// ProgramDirs lists the directories that may hold PostgreSQL's programs, in the
+// order to look in them: only the one that PGBACKUP_PG_BIN names, or the one of
+// the program on PATH and those where distributions put them.
+func ProgramDirs(program string) []string {
+	if dir := os.Getenv("PGBACKUP_PG_BIN"); dir != "" {
+		return []string{dir}
 	}
-	return findToolsIn(ctx, dirs, serverMajor)
+	var dirs []string
+	if path, err := exec.LookPath(program); err == nil {
+		dirs = append(dirs, filepath.Dir(path))
+	}
+	for _, pattern := range toolDirs {
+		found, _ := filepath.Glob(pattern) // only fails for a bad pattern
+		dirs = append(dirs, found...)
+	}
+	return dirs
 }
 
 func findToolsIn(ctx context.Context, dirs []string, serverMajor int) (Tools, error) {

@@ -40,5 +40,12 @@ func (r *run) consistent() error {
 	if len(r.index.Entries) != n || len(r.records) != n {
 		return bad("the archive has %d entries with data, its index %d, the table list %d", n, len(r.index.Entries), len(r.records))
 	}
+	err := logical.Agree(r.point.Manifest, r.toc, r.records)
+	if err == nil {
+		err = logical.IndexFits(r.point.Manifest, r.index)
+	}
+	if err != nil {
+		return fmt.Errorf("restore %s: %w", r.Ref, err)
+	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
 	"strings"
 	"time"
 
@@ -28,40 +27,18 @@ func closeSoon(conn *pgx.Conn) {
 	_ = conn.Close(ctx) // all that was to be kept is committed
 }
 
-// examineDatabase tells whether the target database exists; ErrNotEmpty when it
-// does and holds something.
-func (r *run) examineDatabase(ctx context.Context) (bool, error) {
-	conn, err := r.Target.Connect(ctx)
-	if errors.Is(err, postgres.ErrNoDatabase) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer closeSoon(conn)
-	if err := postgres.DatabaseEmpty(ctx, conn); err != nil {
-		if what := unfinished(ctx, conn); what != "" {
-			return true, fmt.Errorf("%w: it is what is left of a restore that did not end (%s); drop it and try again", err, what)
-		}
-		return true, fmt.Errorf("%w; name a database that does not exist yet, or drop this one", err)
-	}
-	return true, nil
-}
-
-// prepareDatabase makes sure that there is an empty target and that the server
-// has what the archive will ask for, before anything is restored.
+// prepareDatabase makes sure that there is a database to restore into, on a server
+// that has what the archive will ask for, before anything is restored.
 func (r *run) prepareDatabase(ctx context.Context) error {
-	exists, err := r.examineDatabase(ctx)
+	x, err := r.examine(ctx)
 	if err != nil {
 		return err
 	}
-	if err := r.checkServer(ctx); err != nil {
+	if err := r.createRoles(ctx, x.roles); err != nil {
 		return err
 	}
-	if err := r.prepareRoles(ctx); err != nil {
-		return err
-	}
-	if exists {
+	if x.exists {
+		r.inserting = !r.Select.Everything()
 		return nil
 	}
 	conn, err := r.maintenance(ctx)
@@ -111,48 +88,6 @@ func unfinished(ctx context.Context, conn *pgx.Conn) string {
 
 func quoteLiteral(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
-// checkServer looks for the extensions and tablespaces that the archive names.
-// An extension can not be done without; a tablespace can, and on the machine
-// that one restores to in need it is seldom there.
-func (r *run) checkServer(ctx context.Context) error {
-	conn, err := r.maintenance(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeSoon(conn)
-	extensions, err := nameSet(ctx, conn, "extensions", "SELECT name FROM pg_catalog.pg_available_extensions")
-	if err != nil {
-		return err
-	}
-	tablespaces, err := nameSet(ctx, conn, "tablespaces", "SELECT spcname FROM pg_catalog.pg_tablespace")
-	if err != nil {
-		return err
-	}
-	var lacking []string
-	missing := map[string]bool{}
-	for _, e := range r.toc.Entries {
-		if e.Desc == "EXTENSION" && !extensions[e.Tag] {
-			lacking = append(lacking, e.Tag)
-		}
-		if e.Tablespace != "" && !tablespaces[e.Tablespace] {
-			missing[e.Tablespace] = true
-		}
-	}
-	if len(lacking) > 0 {
-		return fmt.Errorf("%w: %s; install their packages on the database server", ErrMissingExtensions, strings.Join(lacking, ", "))
-	}
-	if len(missing) > 0 {
-		names := make([]string, 0, len(missing))
-		for name := range missing {
-			names = append(names, name)
-		}
-		sort.Strings(names)
-		r.noTablespaces = true
-		r.result.Warnings = append(r.result.Warnings, fmt.Sprintf("the server lacks the tablespaces %s: everything goes to the default tablespace", strings.Join(names, ", ")))
-	}
-	return nil
-}
-
 // undo drops a half-restored database that this run made, so that the next try
 // can begin at once; it returns the error that caused it.
 func (r *run) undo(ctx context.Context, cause error) error {
@@ -171,4 +106,9 @@ func (r *run) undo(ctx context.Context, cause error) error {
 	}
 	r.result.Created = false
 	return cause
+}
+
+// unchanged is undo where a transaction did it.
+func (r *run) unchanged(_ context.Context, cause error) error {
+	return fmt.Errorf("%w (database %s is as it was)", cause, r.Target.Database)
 }

@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sort"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
 )
@@ -93,48 +91,6 @@ func (g *guarded) end(stop func()) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.err
-}
-
-// compare reads every table back and holds it against the backup's record.
-func (r *run) compare(ctx context.Context) error {
-	var tables []*pgarchive.Entry
-	for i := range r.toc.Entries {
-		e := &r.toc.Entries[i]
-		if rec, ok := r.records[e.DumpID]; ok && !rec.LargeObjects {
-			tables = append(tables, e)
-		}
-	}
-	sort.SliceStable(tables, func(i, j int) bool {
-		return r.records[tables[i].DumpID].Bytes > r.records[tables[j].DumpID].Bytes
-	})
-	err := r.parallel(ctx, len(tables), func(ctx context.Context, s *session, i int) error {
-		sum, err := postgres.TableHash(ctx, s.conn, tables[i].CopyStmt)
-		if err != nil {
-			return fmt.Errorf("read back table %s.%s: %w", tables[i].Namespace, tables[i].Tag, err)
-		}
-		return differs("table "+tables[i].Namespace+"."+tables[i].Tag, r.records[tables[i].DumpID], sum)
-	})
-	if err != nil {
-		return err
-	}
-	if err := r.compareRest(ctx); err != nil {
-		return err
-	}
-	for _, rec := range r.records {
-		if !rec.LargeObjects {
-			r.result.Tables++
-			r.result.Rows += rec.Rows
-			r.result.Bytes += rec.Bytes
-		}
-	}
-	return nil
-}
-
-func differs(what string, want logical.TableRecord, got pgarchive.Sum) error {
-	if got.Rows == want.Rows && got.Bytes == want.Bytes && got.Hash.String() == want.Hash {
-		return nil
-	}
-	return fmt.Errorf("%w: %s has %s, the backup has %d rows, %d bytes, hash %s", ErrDiffers, what, got, want.Rows, want.Bytes, want.Hash)
 }
 
 // parallel does n items on Jobs sessions.

@@ -4,6 +4,7 @@ import (
 	"sort"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
 
 // defaultPiece is the least that is worth a loader of its own, in plain bytes.
@@ -33,19 +34,27 @@ type span struct {
 // pieces cuts the tables' data so that Jobs loaders end at about the same time:
 // a table larger than its share is loaded by several. Largest first.
 func (r *run) pieces() []piece {
-	entries := make(map[int32]*pgarchive.Entry, len(r.toc.Entries))
-	for i := range r.toc.Entries {
-		entries[r.toc.Entries[i].DumpID] = &r.toc.Entries[i]
+	var wanted []repo.Entry
+	for _, e := range r.index.Entries {
+		if r.loads(e) {
+			wanted = append(wanted, e)
+		}
 	}
-	share := max(r.index.Size()/int64(4*r.Jobs), r.pieceSize)
-	together := max(1, len(r.index.Entries)/(4*r.Jobs)) // many tiny tables are work too
+	return r.piecesOf(wanted)
+}
+
+// piecesOf is pieces for some entries of the index, in its order.
+func (r *run) piecesOf(wanted []repo.Entry) []piece {
+	var size int64
+	for _, e := range wanted {
+		size += e.To - e.From
+	}
+	share := max(size/int64(4*r.Jobs), r.pieceSize)
+	together := max(1, len(wanted)/(4*r.Jobs)) // many tiny tables are work too
 	var all []piece
 	group := -1 // in all: the piece that small tables are added to
-	for _, e := range r.index.Entries {
-		if r.records[int32(e.DumpID)].LargeObjects {
-			continue
-		}
-		entry := entries[int32(e.DumpID)]
+	for _, e := range wanted {
+		entry := r.family.byID[int32(e.DumpID)]
 		if e.To-e.From < smallTable {
 			s := span{entry: entry, from: e.From, to: e.To, first: true}
 			if group >= 0 && all[group].to == e.From && e.To-all[group].from <= groupSize && len(all[group].tables) < together {

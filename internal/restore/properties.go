@@ -37,12 +37,15 @@ func renamed(sql, old, name string) (string, bool) {
 	return m[1] + pgx.Identifier{name}.Sanitize() + m[5], true
 }
 
+// preloads finds settings that load libraries into every session.
+var preloads = regexp.MustCompile(` SET "?(?:session|local)_preload_libraries"? `)
+
 // propertyStatements are owner, settings, rights and comment of the database.
 func (r *run) propertyStatements() []string {
 	var all []string
 	for i := range r.toc.Entries {
 		e := &r.toc.Entries[i]
-		if !aboutDatabase(e) {
+		if !aboutDatabase(e) || !r.wanted(e) || r.Select.named() {
 			continue
 		}
 		if e.Desc == "DATABASE" {
@@ -55,7 +58,7 @@ func (r *run) propertyStatements() []string {
 			continue
 		}
 		for _, s := range statements(e.Defn) {
-			if s, ok := renamed(s, r.toc.Header.Database, r.Target.Database); ok {
+			if s, ok := renamed(s, r.toc.Header.Database, r.Target.Database); ok && !(r.Isolated && preloads.MatchString(s)) {
 				all = append(all, s)
 			}
 		}
@@ -103,16 +106,27 @@ func (r *run) analyze(ctx context.Context) error {
 	if !r.Analyze {
 		return nil
 	}
-	conn, err := r.Target.Connect(ctx)
+	s, err := r.newSession(ctx) // the names are in the archive's encoding
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
-	if _, err := conn.Exec(ctx, "ANALYZE"); err != nil {
-		if conn.IsClosed() || ctx.Err() != nil {
+	defer s.close()
+	var tables []string
+	if r.inserting {
+		for _, e := range r.dataEntries() {
+			tables = append(tables, pgx.Identifier{e.Namespace, e.Tag}.Sanitize())
+		}
+	} else if tables, err = ownTables(ctx, s.conn); err != nil {
+		return err
+	}
+	if len(tables) == 0 {
+		return nil
+	}
+	if _, err := s.conn.PgConn().Exec(ctx, "ANALYZE "+strings.Join(tables, ", ")).ReadAll(); err != nil {
+		if s.conn.IsClosed() || ctx.Err() != nil {
 			return err
 		}
-		r.result.Warnings = append(r.result.Warnings, fmt.Sprintf("the data is restored, but ANALYZE failed: %v", err))
+		r.warn("the data is restored, but ANALYZE failed: %v", err)
 	}
 	return nil
 }

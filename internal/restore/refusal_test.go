@@ -207,6 +207,9 @@ func TestADamagedChunkFailsTheRestoreAndDropsOnlyWhatItMade(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	wantError(t, err, "public.big", "archive.0000")
+	if !restore.IsBadBackup(err) {
+		t.Error("the backup is not blamed")
+	}
 	if exists(t, pg, "again") {
 		t.Error("the half-restored database is still there")
 	}
@@ -269,7 +272,10 @@ func TestAServerThatDiesFailsTheRestoreWithTheReason(t *testing.T) {
 	}()
 	begun := time.Now()
 	_, err := restore.Run(context.Background(), o)
-	wantError(t, err, "load table public.", "could not be dropped")
+	wantError(t, err, "into database again: tables: ", "could not be dropped")
+	if restore.IsBadBackup(err) {
+		t.Error("the backup is blamed")
+	}
 	if err := <-halted; err != nil {
 		t.Fatal(err)
 	}
@@ -299,6 +305,9 @@ func TestDataThatTheDatabaseRefusesIsTheError(t *testing.T) {
 	ref := back(t, pg, r).Manifest.Ref()
 	_, err := restore.Run(context.Background(), restore.Options{Repo: r, Ref: ref, Target: target(t, pg, "again")})
 	wantError(t, err, "load table public.t", "violates check constraint")
+	if !restore.IsBadBackup(err) {
+		t.Error("the backup is not blamed")
+	}
 	if exists(t, pg, "again") {
 		t.Error("the half-restored database is still there")
 	}

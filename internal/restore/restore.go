@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/drillreport"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical/comparison"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
@@ -22,10 +24,18 @@ type Options struct {
 	Target postgres.Target // the database to fill: made when missing, refused when not empty
 	Jobs   int             // parallel loaders; default the number of CPUs, at most 8
 
+	Select Selection // zero = everything
+
 	NoOwner      bool // do not give objects to the roles that owned them
 	NoPrivileges bool // do not restore grants
 	Globals      bool // first create the roles of the backup that the server lacks
 	Analyze      bool // collect planner statistics at the end
+	// RoleMap gives roles of the backup another name on this server: owners, rights,
+	// policies, default privileges, user mappings. Those roles must be there.
+	RoleMap map[string]string
+	// Isolated leaves out and blanks what could reach other servers, or run by
+	// itself, from the restored database (see isolate.go): for drills.
+	Isolated bool
 
 	Log      *slog.Logger
 	Progress *Progress // may be nil
@@ -42,14 +52,24 @@ type Progress struct {
 
 // Result of a restore.
 type Result struct {
-	Ref       repo.Ref
-	Database  string
-	Created   bool // the database was made by us
-	Tables    int
-	Rows      int64
-	Bytes     int64
-	Warnings  []string
-	Durations map[string]float64 // seconds of each step
+	Ref      repo.Ref
+	Database string
+	Created  bool // the database was made by us
+	Tables   int
+	Rows     int64
+	Bytes    int64
+	Server   string // version of the server restored into
+	// Comparison with the backup's own records; nil before it was done, and of a
+	// restore that has no data.
+	Comparison *comparison.Result
+	LeftOut    []drillreport.LeftOut // what was not restored although it is in the backup
+	Added      []string              // what was restored because the selected things need it
+	Warnings   []string
+	Durations  map[string]float64 // seconds of each step
+}
+
+func (r *Result) leave(what, why string) {
+	r.LeftOut = append(r.LeftOut, drillreport.LeftOut{What: what, Why: why})
 }
 
 // Step is one line of a dry run.

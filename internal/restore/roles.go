@@ -23,7 +23,9 @@ var (
 	createRole = regexp.MustCompile(`^CREATE ROLE ` + identifier + `$`)
 	aboutRole  = regexp.MustCompile(`^(?:ALTER ROLE|COMMENT ON ROLE) ` + identifier + ` `)
 	grantRole  = regexp.MustCompile(`^GRANT ` + identifier + ` TO ` + identifier + `(?: |$)`)
-	grantedBy  = regexp.MustCompile(` GRANTED BY ` + identifier + `$`)
+	// roleSetting has no password in it, unlike the other statements about a role.
+	roleSetting = regexp.MustCompile(`^ALTER ROLE ` + identifier + ` SET `)
+	grantedBy   = regexp.MustCompile(` GRANTED BY ` + identifier + `$`)
 )
 
 // What pg_dump writes that names a role without owning anything.
@@ -35,46 +37,6 @@ var (
 	mappingFor  = regexp.MustCompile(`^CREATE USER MAPPING FOR ` + identifier + ` SERVER `)
 )
 
-// prepareRoles makes sure that every role that the restore will name exists:
-// with Globals by making those that the backup has, else by refusing.
-func (r *run) prepareRoles(ctx context.Context) error {
-	have, err := r.serverRoles(ctx)
-	if err != nil {
-		return err
-	}
-	var missing []statement
-	if r.Globals {
-		if missing, err = r.roleStatements(ctx, have); err != nil {
-			return err
-		}
-		for _, s := range missing {
-			have[s.role] = true
-		}
-	}
-	if err := r.refuseMissing(have); err != nil {
-		return err
-	}
-	return r.createRoles(ctx, missing)
-}
-
-// checkRoles is prepareRoles for a dry run.
-func (r *run) checkRoles(ctx context.Context) error {
-	have, err := r.serverRoles(ctx)
-	if err != nil {
-		return err
-	}
-	if r.Globals {
-		missing, err := r.roleStatements(ctx, have)
-		if err != nil {
-			return err
-		}
-		for _, s := range missing {
-			have[s.role] = true
-		}
-	}
-	return r.refuseMissing(have)
-}
-
 func (r *run) refuseMissing(have map[string]bool) error {
 	missing := slices.DeleteFunc(r.namedRoles(), func(role string) bool { return have[role] })
 	if len(missing) == 0 {
@@ -84,8 +46,21 @@ func (r *run) refuseMissing(have map[string]bool) error {
 	if r.Globals {
 		fix = "they are not among the roles that this backup has either; create them, or restore with --no-owner --no-privileges"
 	}
-	return fmt.Errorf("%w: %s; %s", ErrMissingRoles, strings.Join(missing, ", "), fix)
+	return &MissingRoles{missing, fix}
 }
+
+// MissingRoles names the roles of an ErrMissingRoles, for whoever can make them.
+type MissingRoles struct {
+	Names []string
+	fix   string
+}
+
+func (m *MissingRoles) Error() string {
+	return fmt.Sprintf("%v: %s; %s", ErrMissingRoles, strings.Join(m.Names, ", "), m.fix)
+}
+
+// Is makes it an ErrMissingRoles.
+func (m *MissingRoles) Is(target error) bool { return target == ErrMissingRoles }
 
 // namedRoles are the roles that the restore will name, each once.
 func (r *run) namedRoles() []string {
@@ -101,10 +76,10 @@ func (r *run) namedRoles() []string {
 	}
 	for i := range r.toc.Entries {
 		e := &r.toc.Entries[i]
-		if aboutDatabase(e) {
+		if aboutDatabase(e) || !r.wanted(e) {
 			continue // tried at the end, and no reason to fail
 		}
-		if !r.NoOwner {
+		if !r.NoOwner && e.Section != pgarchive.SectionData {
 			add(e.Owner)
 		}
 		switch e.Desc {
@@ -133,15 +108,6 @@ func rolesOf(e *pgarchive.Entry) []string {
 	}
 	// Not roles of their own: words that mean one.
 	return slices.DeleteFunc(names, func(name string) bool { return name == "public" || name == "current_user" || name == "session_user" })
-}
-
-func (r *run) serverRoles(ctx context.Context) (map[string]bool, error) {
-	conn, err := r.maintenance(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer closeSoon(conn)
-	return nameSet(ctx, conn, "roles", "SELECT rolname FROM pg_catalog.pg_roles")
 }
 
 // nameSet is the set of names that a query returns.
@@ -177,7 +143,7 @@ func (r *run) createRoles(ctx context.Context, all []statement) error {
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after Commit it has nothing to do
 	for _, s := range all {
-		if _, err := tx.Exec(ctx, s.sql); err != nil {
+		if err := r.createRole(ctx, tx, s); err != nil {
 			return fmt.Errorf("create the roles of the backup: role %s: %w", s.role, err)
 		}
 	}
@@ -185,6 +151,28 @@ func (r *run) createRoles(ctx context.Context, all []statement) error {
 		return fmt.Errorf("create the roles of the backup: %w", err)
 	}
 	return nil
+}
+
+// createRole runs one statement. A setting of a role that the server does not
+// know or does not let us make is a warning: the role does without.
+func (r *run) createRole(ctx context.Context, tx pgx.Tx, s statement) error {
+	if !roleSetting.MatchString(s.sql) {
+		_, err := tx.Exec(ctx, s.sql)
+		return err
+	}
+	nested, err := tx.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := nested.Exec(ctx, s.sql); err != nil {
+		switch sqlState(err) {
+		case "42704", "22023", "42501", "42602", "55P02":
+			r.warn("a setting of role %s is left out: %v", s.role, err)
+			return nested.Rollback(ctx)
+		}
+		return err
+	}
+	return nested.Commit(ctx)
 }
 
 // statement is one of the globals; sql may hold a password hash and is never put
@@ -212,9 +200,20 @@ func (r *run) roleStatements(ctx context.Context, have map[string]bool) ([]state
 	}
 	var out []statement
 	created := map[string]bool{}
+	rds := map[string]bool{}
+	// makes tells whether a role is to be made here, and not one of RDS's own, nor one
+	// whose place another takes.
+	makes := func(name string) bool {
+		if ofRDS(name) && !have[name] {
+			rds[name] = true
+			return false
+		}
+		_, mapped := r.RoleMap[name]
+		return !have[name] && !mapped
+	}
 	for _, s := range statements(string(sql)) {
 		if m := createRole.FindStringSubmatch(s); m != nil {
-			if name := unquote(m[1]); !have[name] {
+			if name := unquote(m[1]); makes(name) {
 				created[name] = true
 				out = append(out, statement{name, s})
 			}
@@ -224,11 +223,14 @@ func (r *run) roleStatements(ctx context.Context, have map[string]bool) ([]state
 			}
 		} else if m := grantRole.FindStringSubmatch(s); m != nil {
 			role, member := unquote(m[1]), unquote(m[2])
-			if created[member] || created[role] && have[member] {
+			if (created[member] || have[member]) && (created[role] || have[role]) && (created[member] || created[role]) {
 				// The grantor is a role of the old server.
 				out = append(out, statement{member, grantedBy.ReplaceAllString(s, "")})
 			}
 		}
+	}
+	if len(rds) > 0 {
+		r.warn("roles that only Amazon RDS has are not created: %s", strings.Join(sorted(rds), ", "))
 	}
 	return out, nil
 }

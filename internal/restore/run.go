@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
@@ -20,10 +19,15 @@ import (
 // maxJobs bounds the loaders that are started unless more are asked for.
 const maxJobs = 8
 
-// Run restores a whole logical point into a new or an empty database and
-// compares every table with the hashes that travelled with the backup. A
-// database that this call made is dropped again when it fails; one that was
-// there is left as it is then.
+// Run restores a logical point, or what is selected of it, and compares every
+// table with the hashes that travelled with the backup.
+//
+// All of it goes into a new or an empty database, in parallel. A database that
+// this call made is dropped again when it fails; one that was there is left as it
+// is then. A part may go into a database that holds other things: in one
+// transaction, so that it stays as it was when that fails.
+//
+// What stands in the way is found before anything is changed: an *Unfit.
 func Run(ctx context.Context, o Options) (Result, error) {
 	o.defaults()
 	ctx, cancel := context.WithCancel(ctx)
@@ -38,11 +42,15 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err := r.prepareDatabase(ctx); err != nil {
 		return r.result, err
 	}
-	if err := r.steps(ctx); err != nil {
+	work, undo := r.steps, r.undo
+	if r.inserting {
+		work, undo = r.insert, r.unchanged
+	}
+	if err := work(ctx); err != nil {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w: %w", cause, err)
 		}
-		return r.result, r.undo(ctx, fmt.Errorf("restore %s into database %s: %w", o.Ref, o.Target.Database, err))
+		return r.result, undo(ctx, fmt.Errorf("restore %s into database %s: %w", o.Ref, o.Target.Database, err))
 	}
 	return r.result, nil
 }
@@ -55,44 +63,11 @@ func Plan(ctx context.Context, o Options) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	exists, err := r.examineDatabase(ctx)
+	x, err := r.examine(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.checkServer(ctx); err != nil {
-		return nil, err
-	}
-	if err := r.checkRoles(ctx); err != nil {
-		return nil, err
-	}
-	var steps []Step
-	say := func(format string, args ...any) { steps = append(steps, Step{fmt.Sprintf(format, args...)}) }
-	if o.Globals {
-		say("create the roles of the backup that the server lacks")
-	}
-	if exists {
-		say("use the empty database %s on %s", o.Target.Database, o.Target.Host)
-	} else {
-		say("create database %s on %s (encoding %s)", o.Target.Database, o.Target.Host, r.point.Server.Encoding)
-	}
-	if r.point.Seal == nil {
-		say("run the SQL of a backup that is not sealed: whoever may write to %s decides what that is", o.Repo.URL())
-	}
-	for _, w := range r.result.Warnings {
-		say("note: %s", w)
-	}
-	say("restore schemas, types, functions and tables (pg_restore %s, section pre-data)", r.tools.Version)
-	say("load %d tables, %d rows, %d bytes, with %d loaders reading ranges of the backup", r.point.Totals.Tables, r.point.Totals.Rows, r.point.Totals.Bytes, o.Jobs)
-	say("set sequences and load %d large objects", r.point.Totals.LargeObjects)
-	say("build indexes, constraints, triggers and materialized views (section post-data, %d jobs)", o.Jobs)
-	say("compare rows, bytes and hash of every table with the backup's")
-	if n := len(r.propertyStatements()); n > 0 && !exists {
-		say("give the database its owner, settings, rights and comment (%d statements)", n)
-	}
-	if o.Analyze {
-		say("collect planner statistics (ANALYZE)")
-	}
-	return steps, nil
+	return r.plan(x), nil
 }
 
 func (o *Options) defaults() {
@@ -120,7 +95,14 @@ type run struct {
 	tools   postgres.Tools
 	result  Result
 
-	noTablespaces bool // the server lacks one
+	family  *family
+	chosen  map[int32]bool // dump ids of what is selected; nil = everything
+	leftOut map[int32]bool // of that, what is not restored after all
+
+	inserting       bool     // a part, into a database that is there
+	asleep          []string // statements that wake the triggers again
+	noTablespaces   bool     // the server lacks one
+	unknownSettings []string // that pg_restore makes and the server does not know
 }
 
 // open reads everything about the point that is small, before anything changes.
@@ -153,7 +135,16 @@ func open(ctx context.Context, o Options) (*run, error) {
 	if r.tools, err = postgres.FindTools(ctx, major); err != nil {
 		return nil, err
 	}
-	o.Progress.Expected.Store(r.point.Totals.Bytes)
+	if err := r.scope(); err != nil {
+		return nil, err
+	}
+	var expected int64
+	for _, e := range r.index.Entries {
+		if r.loads(e) {
+			expected += r.records[int32(e.DumpID)].Bytes
+		}
+	}
+	o.Progress.Expected.Store(expected)
 	return r, nil
 }
 
@@ -177,12 +168,17 @@ func (r *run) readTOC(ctx context.Context) (*pgarchive.TOC, error) {
 	return reader.TOC(), nil
 }
 
+func (r *run) restoreOptions() postgres.RestoreOptions {
+	o := postgres.RestoreOptions{Jobs: r.Jobs, NoOwner: r.NoOwner, NoPrivileges: r.NoPrivileges, NoTablespaces: r.noTablespaces, UnknownSettings: r.unknownSettings}
+	if r.chosen != nil || len(r.leftOut) > 0 {
+		o.Only = r.idsOf(func(*pgarchive.Entry) bool { return true })
+	}
+	return o
+}
+
 func (r *run) steps(ctx context.Context) error {
-	options := postgres.RestoreOptions{Jobs: r.Jobs, NoOwner: r.NoOwner, NoPrivileges: r.NoPrivileges, NoTablespaces: r.noTablespaces}
-	for _, step := range []struct {
-		name string
-		do   func(context.Context) error
-	}{
+	options := r.restoreOptions()
+	return r.inSteps(ctx, []step{
 		{"schema", func(ctx context.Context) error {
 			return postgres.RestorePreData(ctx, r.tools, r.Target, strings.NewReader(r.toc.Raw), options)
 		}},
@@ -194,15 +190,7 @@ func (r *run) steps(ctx context.Context) error {
 		{"comparing", r.compare},
 		{"properties of the database", r.setProperties},
 		{"statistics", r.analyze},
-	} {
-		r.Progress.Step.Store(&step.name)
-		begun := time.Now()
-		if err := step.do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", step.name, err)
-		}
-		r.result.Durations[step.name] = time.Since(begun).Seconds()
-	}
-	return nil
+	})
 }
 
 // rest restores what of the data section is not a table: pg_restore gets the
@@ -216,60 +204,4 @@ func (r *run) rest(ctx context.Context, options postgres.RestoreOptions) error {
 		return failing.err // pg_restore only saw its input end
 	}
 	return err
-}
-
-// largeObjectBlocks reads the entries of large objects one after the other, as
-// they lie in the archive. Newer pg_dumps write one for every thousand objects.
-type largeObjectBlocks struct {
-	ctx  context.Context
-	run  *run
-	next int // of the index's entries
-	body io.ReadCloser
-}
-
-func (b *largeObjectBlocks) Read(p []byte) (int, error) {
-	for {
-		if b.body != nil {
-			n, err := b.body.Read(p)
-			if n > 0 || err != io.EOF {
-				return n, err
-			}
-			b.close()
-		}
-		entries := b.run.index.Entries
-		for b.next < len(entries) && !b.run.records[int32(entries[b.next].DumpID)].LargeObjects {
-			b.next++
-		}
-		if b.next == len(entries) {
-			return 0, io.EOF
-		}
-		e := entries[b.next]
-		b.next++
-		var err error
-		if b.body, err = b.run.point.Range(b.ctx, b.run.index, e.From, e.To); err != nil {
-			return 0, err
-		}
-	}
-}
-
-func (b *largeObjectBlocks) close() {
-	if b.body != nil {
-		b.body.Close()
-		b.body = nil
-	}
-}
-
-// errorKeeper remembers why a reader failed: a child process that reads from it
-// only sees its input end.
-type errorKeeper struct {
-	r   io.Reader
-	err error
-}
-
-func (k *errorKeeper) Read(b []byte) (int, error) {
-	n, err := k.r.Read(b)
-	if err != nil && err != io.EOF {
-		k.err = err
-	}
-	return n, err
 }

@@ -39,6 +39,9 @@ func (l *logicalInspector) compare(ctx context.Context, p *repo.Point) (stream s
 	if err == nil {
 		err = checkTotals(p.Totals, l.archive)
 	}
+	if err == nil {
+		err = logical.Agree(p.Manifest, l.archive.TOC(), records)
+	}
 	if err != nil {
 		return logical.StreamTables, err
 	}
@@ -103,29 +106,5 @@ func checkIndex(m *repo.Manifest, archive *pgarchive.Reader, x *repo.Index) erro
 			return bad("%s lies at %d to %d, it says entry %d at %d to %d", d.Entry, d.Start, d.End, e.DumpID, e.From, e.To)
 		}
 	}
-	return checkChunks(m, x, bad)
-}
-
-// checkChunks holds that the chunks of the index are those of the objects.
-func checkChunks(m *repo.Manifest, x *repo.Index, bad func(string, ...any) error) error {
-	stored, plain, chunks := map[uint32]int64{}, map[uint32]int64{}, map[uint32]uint32{}
-	for _, c := range x.Chunks {
-		if c.Number != chunks[c.Object] || c.Offset != stored[c.Object] {
-			return bad("chunk %d of object %d is out of order", c.Number, c.Object)
-		}
-		chunks[c.Object]++
-		stored[c.Object] += c.Stored
-		plain[c.Object] += c.Plain
-	}
-	objects := m.Stream(logical.StreamArchive)
-	for _, o := range objects {
-		if chunks[o.Ordinal] != o.Chunks || stored[o.Ordinal] != o.Size || plain[o.Ordinal] != o.PlainSize {
-			return bad("object %s has %d chunks in %d bytes of %d, it says %d in %d of %d",
-				o.Name, o.Chunks, o.Size, o.PlainSize, chunks[o.Ordinal], stored[o.Ordinal], plain[o.Ordinal])
-		}
-	}
-	if len(chunks) != len(objects) {
-		return bad("it speaks of %d objects, there are %d", len(chunks), len(objects))
-	}
-	return nil
+	return logical.IndexFits(m, x)
 }

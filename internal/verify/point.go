@@ -44,6 +44,9 @@ func (opts Options) one(ctx context.Context, l repo.Listed) result {
 
 // judge tells a bad point from one that could not be read.
 func judge(l repo.Listed, object string, err error) result {
+	if errors.Is(err, repo.ErrArchived) { // whatever else it says: nothing was read
+		return result{archived: err}
+	}
 	if !damage(err) {
 		return result{unchecked: fmt.Errorf("verify %s: %w", l.Ref, err)}
 	}

@@ -60,13 +60,28 @@ type Unchecked struct {
 	Err error `json:"-"`
 }
 
+// Archived is a point of which nothing was found out because it lies, at least in
+// part, in an archive class and has to be brought back before it can be read.
+type Archived struct {
+	ID      string `json:"id"`
+	Problem string `json:"problem"`
+	Source  string `json:"source,omitempty"`
+	Kind    string `json:"kind,omitempty"`
+
+	Ref repo.Ref `json:"-"`
+}
+
 // Report of a verification.
 type Report struct {
 	Checked   int         `json:"checked"` // points read to their end, good or bad
 	Bad       []Bad       `json:"bad"`
 	Unchecked []Unchecked `json:"unchecked,omitempty"`
-	Bytes     int64       `json:"bytes"` // stored bytes of the points found good
-	Warnings  []string    `json:"warnings,omitempty"`
+	// Archived are the points that were not read because that takes hours and money
+	// first. They are neither bad nor a reason to fail: a policy that archives wants
+	// them where they are.
+	Archived []Archived `json:"archived,omitempty"`
+	Bytes    int64      `json:"bytes"` // stored bytes of the points found good
+	Warnings []string   `json:"warnings,omitempty"`
 }
 
 // ErrBad is what Report.Err is when a point is bad.
@@ -141,6 +156,7 @@ func Run(ctx context.Context, opts Options) (Report, error) {
 type result struct {
 	bad       *Bad
 	unchecked error
+	archived  error
 	gone      bool // deleted since it was listed
 	bytes     int64
 	warnings  []string
@@ -158,6 +174,9 @@ func (opts Options) report(ctx context.Context, results []result) (Report, error
 			continue
 		case res.unchecked != nil:
 			r.Unchecked = append(r.Unchecked, Unchecked{ID: p.ID, Source: p.Source, Problem: res.unchecked.Error(), Err: res.unchecked})
+			continue
+		case res.archived != nil:
+			r.Archived = append(r.Archived, Archived{ID: p.ID, Source: p.Source, Kind: p.Kind, Problem: res.archived.Error(), Ref: p.Ref})
 			continue
 		}
 		r.Checked++

@@ -22,6 +22,17 @@ const (
 	fields116     = fieldsFirst + "si" + "ss" + "d@" // and relation kind
 )
 
+// fieldsOf are the kinds of the fields of an entry.
+func fieldsOf(v Version) string {
+	switch {
+	case v.Minor >= 16:
+		return fields116
+	case v.Minor >= 14:
+		return fields114
+	}
+	return fieldsUpTo113
+}
+
 // advance returns whether s[:pos] is the whole of header and table of contents.
 func (f *tocFinder) advance(s string) (done bool, err error) {
 	c := scanner{s: s, pos: f.pos, intSize: f.header.IntSize}
@@ -35,14 +46,7 @@ func (f *tocFinder) advance(s string) (done bool, err error) {
 			return false, notYet(c.err)
 		}
 		f.header, f.left, f.pos = h, count, c.pos
-		switch {
-		case h.Version.Minor >= 16:
-			f.fields = fields116
-		case h.Version.Minor >= 14:
-			f.fields = fields114
-		default:
-			f.fields = fieldsUpTo113
-		}
+		f.fields = fieldsOf(h.Version)
 	}
 	for f.left > 0 {
 		again := false
