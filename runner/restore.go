@@ -2,16 +2,18 @@ package main
 
 import (
 	"context"
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/approval"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/observe"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/restore"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/restore/hook"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/restore/swap"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/restore/unpack"
 )
 
@@ -23,28 +25,98 @@ type restoreFlags struct {
 	today                                        job.Config // where --diff finds today's configuration
 	jobs                                         int
 	dryRun, noOwner, noPrivileges, glob, analyze bool
+
+	replace, verifyOnly  bool
+	tables, schemas      []string
+	dataOnly, schemaOnly bool
+	withDependencies     bool     // also restore what the selected needs and the database lacks
+	withoutUnmet         bool     // leave out what can not be made for want of something
+	roles                []string // as given: old=new
+	approval             string
+	hooks                hookFlags
+	thaw                 thawFlags
+	foreign              foreignFlags
 }
 
+// hookFlags are the commands around a restore into a database.
+type hookFlags struct{ before, after, timeout string }
+
 // laterRestoreFlags are known to the design and not to this version.
-var laterRestoreFlags = []string{"target-time", "table", "schema", "replace", "verify-only", "approval"}
+var laterRestoreFlags = []string{"target-time"}
 
 func newRestore(a *app) *cobra.Command {
 	var f restoreFlags
 	cmd := &cobra.Command{
-		Use: "restore latest|ID", Short: "Restore a backup: into a database, a directory or a file", Args: cobra.ExactArgs(1),
-		Long: `Restore a whole logical backup, with several workers that read their parts straight
-from the repository, and compare every table's rows and hash with the backup. The
-database is made if it does not exist, and refused if anything is in it.
+		Use: "restore latest|ID|TIME|PATH|URL", Short: "Restore a backup: into a database, a directory or a file", Args: cobra.ExactArgs(1),
+		Long: `Restore a logical backup, with several workers that read their parts straight from
+the repository, and compare every table's rows and hash with the backup. The database
+is made if it does not exist, and refused if anything is in it.
+
+--replace puts the backup in the place of a database that is there: it is restored
+beside it and checked while the old one serves, then sessions are ended and two renames
+in one transaction exchange them. The old one stays as NAME_before_TIME until somebody
+drops it; needed is room for both. A failure at any step leaves the old one serving.
+
+TIME is a date or an RFC 3339 time, UTC unless it says otherwise: the newest verified
+backup that began then or before is restored. PATH and URL are of dumps that other
+programs made: .sql, .sql.gz, .dump, a directory format in a tar, and those encrypted by
+openssl. They are recognised by their content.
+
+Where the backup's policy, or the job's, is of a production environment, restoring into
+a database needs --approval RESTORE-PROD-YYYYMMDD with today's date in UTC. What was
+restored where, by whom and with which approval is written to the audit log.
+
+--before-hook runs when everything that can be looked at beforehand was found right;
+if it fails nothing is done. --after-hook runs whatever became of the restore then, so
+that what was scaled down comes up again. Both get what they need to know in PGBACKUP_…
+variables.
 
 Files and configuration are restored into a directory that is new or empty: what was
 /etc/app is then DIRECTORY/etc/app. --diff shows what restoring a configuration would
 change today. The output of a command, and globals, are restored into a file.`,
-		Example: "  pgbackup-runner restore latest --job nightly.job.json --to-database app_restored\n  pgbackup-runner restore 20260301T020000Z-abcdefgh --to-database postgres://postgres@other.example.org/app\n  pgbackup-runner restore latest --kind files --to-directory /tmp/app\n  pgbackup-runner restore latest --job config.json --diff",
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.restore(cmd.Context(), args[0], f) },
+		Example: `  pgbackup-runner restore latest --job nightly.job.json --to-database app_restored
+  pgbackup-runner restore 2026-03-01T02:30:00Z --job nightly.job.json --to-database app --replace --dry-run
+  pgbackup-runner restore latest --job nightly.job.json --to-database app --replace --approval RESTORE-PROD-20260301
+  pgbackup-runner restore latest --job nightly.job.json --to-database app_restored --table public.orders
+  pgbackup-runner restore 20260301T020000Z-abcdefgh --to-database postgres://postgres@other.example.org/app
+  pgbackup-runner restore /var/backups/app.sql.gz --to-database app_restored
+  pgbackup-runner restore latest --kind files --to-directory /tmp/app
+  pgbackup-runner restore latest --job config.json --diff`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			// A database that takes the place of another is asked for everything at once.
+			if f.replace && !cmd.Flags().Changed("analyze") {
+				f.analyze = true
+			}
+			return a.restore(cmd.Context(), args[0], f)
+		},
 	}
-	set := cmd.Flags()
+	f.register(cmd.Flags())
+	return cmd
+}
+
+func (f *restoreFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.to, "to-database", "", "`URI` of the database to fill, or only its NAME on the server of --database or the job")
 	set.StringVar(&f.kind, "kind", "", "latest of this `KIND`")
+	set.BoolVar(&f.replace, "replace", false, "put it in the place of the database of that name, which stays as NAME_before_TIME")
+	set.StringVar(&f.approval, "approval", "", "the `CODE` that production needs: RESTORE-PROD-YYYYMMDD, today in UTC")
+	set.BoolVar(&f.dryRun, "dry-run", false, "say what would be done, how large it is and how long it may take, and do nothing")
+	set.BoolVar(&f.verifyOnly, "verify-only", false, "read the backup back and compare everything there is to compare, and restore nothing")
+	set.StringArrayVar(&f.tables, "table", nil, "only this `TABLE`, with its indexes, constraints, sequences and rights: schema.table, or a pattern of pg_dump (repeatable)")
+	set.StringArrayVar(&f.schemas, "schema", nil, "only what is in this `SCHEMA`, or a pattern of pg_dump (repeatable)")
+	set.BoolVar(&f.dataOnly, "data-only", false, "only rows, into tables that are there and empty")
+	set.BoolVar(&f.schemaOnly, "schema-only", false, "only definitions, no rows")
+	set.BoolVar(&f.withDependencies, "with-dependencies", false, "with --table, --schema: also restore the types, functions, extensions and tables they need and the database lacks")
+	set.BoolVar(&f.withoutUnmet, "without-unmet", false, "with --table, --schema: leave out, and name, what needs something that is not there, such as a foreign key")
+	set.IntVar(&f.jobs, "jobs", 0, "workers (default the number of processors, at most 8)")
+	set.BoolVar(&f.noOwner, "no-owner", false, "let everything belong to the role that restores")
+	set.BoolVar(&f.noPrivileges, "no-privileges", false, "do not restore GRANTs")
+	set.BoolVar(&f.noPrivileges, "no-acl", false, "the same as --no-privileges")
+	set.StringArrayVar(&f.roles, "map-role", nil, "let what belongs or was granted to role OLD be NEW's: `OLD=NEW` (repeatable)")
+	set.BoolVar(&f.glob, "globals", false, "first make the roles and tablespaces that the server lacks")
+	set.BoolVar(&f.analyze, "analyze", false, "gather the planner's statistics at the end, so that the first queries are fast (default with --replace)")
+	set.StringVar(&f.hooks.before, "before-hook", "", "`COMMAND` for the shell to run before anything is restored; if it fails nothing is")
+	set.StringVar(&f.hooks.after, "after-hook", "", "`COMMAND` for the shell to run afterwards, whatever became of the restore; if it fails the exit code is 3")
+	set.StringVar(&f.hooks.timeout, "hook-timeout", "", "how long each hook may run, a `DURATION` (default 5m)")
 	set.StringVar(&f.directory, "to-directory", "", "files, config: the `DIRECTORY` to restore into")
 	set.StringVar(&f.file, "to-file", "", "command, globals: the `FILE` to write; `cat` writes to standard output")
 	set.BoolVar(&f.overwrite, "overwrite", false, "replace files of the same names in a directory that is not empty, or the file")
@@ -52,31 +124,79 @@ change today. The output of a command, and globals, are restored into a file.`,
 	set.StringVar(&f.today.Directory, "directory", "", "with --diff: today's configuration is in this `FOLDER`")
 	set.StringVar(&f.today.RDSInstance, "rds-instance", "", "with --diff: today's is that of this RDS instance, by `IDENTIFIER`")
 	set.StringVar(&f.today.RDSCluster, "rds-cluster", "", "with --diff: today's is that of this RDS cluster, by `IDENTIFIER`")
-	set.IntVar(&f.jobs, "jobs", 0, "workers (default the number of processors, at most 8)")
-	set.BoolVar(&f.dryRun, "dry-run", false, "say what would be done and do nothing")
-	set.BoolVar(&f.noOwner, "no-owner", false, "let everything belong to the role that restores")
-	set.BoolVar(&f.noPrivileges, "no-privileges", false, "do not restore GRANTs")
-	set.BoolVar(&f.glob, "globals", false, "first make the roles and tablespaces that the server lacks")
-	set.BoolVar(&f.analyze, "analyze", false, "gather the planner's statistics at the end, so that the first queries are fast")
-	return cmd
+	f.thaw.register(set)
+	f.foreign.register(set)
+}
+
+// selects tells whether only a part of the backup is wanted.
+func (f restoreFlags) selects() bool {
+	return len(f.tables)+len(f.schemas) > 0 || f.dataOnly || f.schemaOnly
+}
+
+// check finds flags that do not go together, before anything is opened.
+func (f restoreFlags) check() error {
+	switch {
+	case f.jobs < 0 || f.jobs > 64:
+		return usagef("--jobs %d: give a number from 1 to 64", f.jobs)
+	case f.dataOnly && f.schemaOnly:
+		return usagef("restore: --data-only and --schema-only leave nothing: give one")
+	case f.replace && f.to == "":
+		return usagef("restore: --replace needs --to-database: the database whose place the backup takes")
+	case f.replace && f.selects():
+		return usagef("restore: --replace exchanges a whole database: --table, --schema, --data-only and --schema-only would lose the rest of it. Restore them into another database, or beside what is there")
+	case (f.withDependencies || f.withoutUnmet) && len(f.tables)+len(f.schemas) == 0:
+		return usagef("restore: --with-dependencies and --without-unmet belong to --table and --schema")
+	case f.withDependencies && f.withoutUnmet:
+		return usagef("restore: --with-dependencies brings what --without-unmet leaves out: give one")
+	case f.verifyOnly && (f.dryRun || f.replace):
+		return usagef("restore: --verify-only restores nothing: leave --dry-run and --replace out")
+	case f.to == "" && (f.hooks.before != "" || f.hooks.after != ""):
+		return usagef("restore: hooks belong to --to-database")
+	case f.to == "" && (f.selects() || len(f.roles) > 0):
+		return usagef("restore: --table, --schema, --data-only, --schema-only and --map-role belong to --to-database")
+	}
+	if _, err := f.roleMap(); err != nil {
+		return err
+	}
+	if _, err := f.thaw.plan(); err != nil {
+		return err
+	}
+	_, err := f.hooks.limit()
+	return err
+}
+
+func (h hookFlags) limit() (time.Duration, error) {
+	if h.timeout == "" {
+		return hook.DefaultLimit, nil
+	}
+	d, err := duration.Parse(h.timeout)
+	if err != nil {
+		return 0, usagef("--hook-timeout: %w", err)
+	}
+	limit, exact := d.Exact()
+	if !exact || limit <= 0 {
+		return 0, usagef("--hook-timeout %s: give seconds, minutes, hours or days, such as 90s", h.timeout)
+	}
+	return limit, nil
 }
 
 func (a *app) restore(ctx context.Context, name string, f restoreFlags) error {
-	if err := checkRestorePoint(name); err != nil {
+	if err := f.check(); err != nil {
 		return err
 	}
-	if f.jobs < 0 || f.jobs > 64 {
-		return usagef("--jobs %d: give a number from 1 to 64", f.jobs)
+	if isForeign(name) {
+		return a.restoreForeign(ctx, name, f)
+	}
+	if f.verifyOnly {
+		return a.restoreVerify(ctx, name, f)
 	}
 	way, err := f.way()
 	if err != nil {
 		return err
 	}
-	var target postgres.Target
-	if f.to != "" {
-		if target, err = a.restoreTarget(ctx, f.to); err != nil {
-			return err
-		}
+	target, err := a.restoreTarget(ctx, f.to)
+	if err != nil {
+		return err
 	}
 	r, err := a.open(ctx)
 	if err != nil {
@@ -86,7 +206,7 @@ func (a *app) restore(ctx context.Context, name string, f restoreFlags) error {
 	if kind == "" && len(way.kinds) == 1 {
 		kind = way.kinds[0]
 	}
-	point, err := a.find(ctx, r, name, kind)
+	point, err := a.restorePoint(ctx, r, name, kind)
 	if err != nil {
 		return reading(err)
 	}
@@ -98,6 +218,13 @@ func (a *app) restore(ctx context.Context, name string, f restoreFlags) error {
 		warnings = append(warnings, point.String()+" was found bad by a verification; it is restored because it was named")
 		a.warn(warnings...)
 	}
+	frozen := f.thaw
+	if f.dryRun {
+		frozen = thawFlags{} // it says what bringing back takes, and asks for nothing
+	}
+	if err := a.thawed(ctx, r, point.Ref, frozen); err != nil {
+		return err
+	}
 	switch {
 	case f.diff:
 		return a.restoreDiff(ctx, r, point.Ref, f, warnings)
@@ -106,112 +233,31 @@ func (a *app) restore(ctx context.Context, name string, f restoreFlags) error {
 	case f.file != "":
 		return a.restoreFile(ctx, r, point.Ref, f, warnings)
 	}
-	var progress restore.Progress
-	opts := restore.Options{
-		Repo: r, Ref: point.Ref, Target: target, Jobs: f.jobs,
-		NoOwner: f.noOwner, NoPrivileges: f.noPrivileges, Globals: f.glob, Analyze: f.analyze, Log: a.log, Progress: &progress,
-	}
-	if f.dryRun {
-		return a.restorePlan(ctx, opts, warnings)
-	}
-	begun := a.now()
-	stop := a.screen.Draw(func() observe.Status {
-		s := observe.Status{Done: progress.Loaded.Load(), Total: progress.Expected.Load()}
-		if step := progress.Step.Load(); step != nil {
-			s.Step = *step
-		}
-		return s
-	})
-	result, err := restore.Run(ctx, opts)
-	stop()
-	a.warn(result.Warnings...)
-	if err != nil {
-		return restoreError(err)
-	}
-	result.Warnings = append(warnings, result.Warnings...)
-	return a.restored(result, a.now().Sub(begun))
+	return a.restoreDatabase(ctx, r, point.Ref, target, f, warnings)
 }
 
+// restoreVerify reads a point back instead of restoring it. It leaves no mark on a
+// bad one: whoever looks before a restore may do so from a place that only reads.
+func (a *app) restoreVerify(ctx context.Context, name string, f restoreFlags) error {
+	r, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	point, err := a.restorePoint(ctx, r, name, f.kind)
+	if err != nil && (point.ID == "" || codeOf(reading(err)) != exitcode.BadBackup) {
+		return reading(err)
+	}
+	a.say("Reading %s back; nothing is restored.", point)
+	return a.verify(ctx, []string{point.String()}, verifyFlags{jobs: 1, noMark: true, thaw: f.thaw})
+}
+
+// restoreError gives what a restore found the exit code that belongs to it.
 func restoreError(err error) error {
-	if isAny(err, restore.ErrNotEmpty, unpack.ErrNotEmpty) {
+	switch {
+	case isAny(err, restore.ErrNotEmpty, unpack.ErrNotEmpty, swap.ErrRefused, approval.ErrNeeded):
 		return usage(err)
+	case isAny(err, swap.ErrBusy):
+		return exitcode.With(exitcode.Locked, err)
 	}
 	return reading(err)
-}
-
-func (a *app) restored(result restore.Result, d time.Duration) error {
-	if a.flags.json {
-		doc := map[string]any{
-			"id": result.Ref.ID, "source": result.Ref.Source, "database": result.Database, "created": result.Created,
-			"tables": result.Tables, "rows": result.Rows, "bytes": result.Bytes, "seconds": d.Seconds(),
-			"durations": result.Durations, "warnings": nonNil(result.Warnings),
-		}
-		if err := a.printJSON(doc); err != nil {
-			return err
-		}
-	}
-	a.say("Restored %s into database %s in %s: %s, %s, all equal to the backup.",
-		result.Ref.ID, result.Database, took(d), plural(int64(result.Tables), "table"), plural(result.Rows, "row"))
-	if len(result.Warnings) > 0 {
-		return errWarned
-	}
-	return nil
-}
-
-func (a *app) restorePlan(ctx context.Context, opts restore.Options, warnings []string) error {
-	steps, err := restore.Plan(ctx, opts)
-	if err != nil {
-		return restoreError(err)
-	}
-	if a.flags.json {
-		doc := map[string]any{"id": opts.Ref.ID, "source": opts.Ref.Source, "database": opts.Target.Database, "steps": steps, "warnings": nonNil(warnings)}
-		if err := a.printJSON(doc); err != nil {
-			return err
-		}
-	}
-	a.say("Restoring %s of %s would", opts.Ref.ID, opts.Ref.Source)
-	for i, s := range steps {
-		a.say("%2d. %s", i+1, s.What)
-	}
-	if len(warnings) > 0 {
-		return errWarned
-	}
-	return nil
-}
-
-var looksLikeTime = regexp.MustCompile(`^\d{4}-\d{2}`)
-
-// checkRestorePoint names what this version can not restore from.
-func checkRestorePoint(name string) error {
-	var what string
-	switch {
-	case strings.Contains(name, "://"):
-		what = "from a URL"
-	case strings.ContainsAny(name, "/\\"), strings.HasSuffix(name, ".dump"), strings.HasSuffix(name, ".sql"), strings.HasSuffix(name, ".gz"):
-		what = "from a file"
-	case looksLikeTime.MatchString(name):
-		what = "by time"
-	default:
-		return nil
-	}
-	return usagef("restore %q: restoring %s is not available in this version; give latest or an id that `pgbackup-runner list` shows", name, what)
-}
-
-// restoreTarget reads --to-database.
-func (a *app) restoreTarget(ctx context.Context, to string) (postgres.Target, error) {
-	if strings.Contains(to, "://") || strings.Contains(to, "=") {
-		t, err := postgres.ParseTarget(to)
-		if err != nil {
-			return t, usagef("--to-database: %w", err)
-		}
-		if hasPassword(to) {
-			a.warn("the password in --to-database can be read by every user of this machine while the program runs; put it into PGPASSWORD or ~/.pgpass")
-		}
-		return t, nil
-	}
-	s, err := a.server(ctx)
-	if err != nil {
-		return postgres.Target{}, err
-	}
-	return s.WithDatabase(to), nil
 }

@@ -1,0 +1,8 @@
+package swap
+
+var (
+	BesideName = besideName
+	IsBeside   = isBeside
+	OldName    = oldName
+	SplitNames = splitNames
+)
