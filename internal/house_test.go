@@ -19,16 +19,16 @@ var floors = []struct {
 	together bool // packages of this floor may import each other
 	packages []string
 }{
-	{"decisions", true, []string{"internal/duration", "internal/bytesize", "internal/nearest", "internal/strictjson", "internal/exitcode", "internal/timezone", "internal/identifier", "internal/secretref", "internal/retention", "internal/policy", "internal/schedule", "internal/job", "internal/storageclass", "internal/cost", "internal/impact", "internal/lifecycle", "internal/simulate", "internal/statefile", "internal/parallel", "internal/iampolicy", "internal/metric", "internal/alarm", "internal/drillreport", "internal/runbook", "internal/approval"}},
+	{"decisions", true, []string{"internal/duration", "internal/bytesize", "internal/nearest", "internal/strictjson", "internal/exitcode", "internal/timezone", "internal/identifier", "internal/secretref", "internal/retention", "internal/policy", "internal/schedule", "internal/job", "internal/storageclass", "internal/cost", "internal/impact", "internal/lifecycle", "internal/simulate", "internal/statefile", "internal/parallel", "internal/iampolicy", "internal/metric", "internal/alarm", "internal/drillreport", "internal/approval"}},
 	{"adapters", true, []string{"internal/objstore", "internal/seal", "internal/repo", "internal/postgres", "internal/secret", "internal/location", "internal/logical", "internal/contents", "internal/awsapi", "internal/runnerdist", "internal/foreign"}},
-	{"engines", false, []string{"internal/backup", "internal/verify", "internal/restore", "internal/rotate", "internal/wal", "internal/rds"}},
+	{"engines", false, []string{"internal/backup", "internal/verify", "internal/restore", "internal/rotate", "internal/wal", "internal/rds", "internal/runbook"}},
 	{"proving", false, []string{"internal/drill"}},
 	{"carrying and being seen", false, []string{"internal/deploy", "internal/observe"}},
 	{"faces", false, []string{"provider", "runner", "."}},
 }
 
 // programs are tools of the house itself; nothing imports them.
-var programs = []string{"internal/testenv", "internal/quickstart", "internal/demoaws", "internal/history", "internal/bench", "internal/docsgen", "internal/runnerdist/pack"}
+var programs = []string{"internal/testenv", "internal/quickstart", "internal/demoaws", "internal/history", "internal/bench", "internal/docsgen", "internal/proof", "internal/runnerdist/pack"}
 
 func floorOf(pkg string) (floor int, room string) {
 	for i, f := range floors {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/drillreport"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/observe"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/rotate"
 )
@@ -17,6 +18,7 @@ type outcome struct {
 	points       []madePoint
 	deleted      int
 	deletedBytes int64
+	drills       []observe.Drill
 	warnings     []string
 	ages         map[string]float64 // seconds of the newest good point, by source
 }
@@ -39,6 +41,14 @@ func (a *app) deletedAll(points []rotate.Decision) {
 		bytes += p.Bytes
 	}
 	a.deletedPoints(len(points), bytes)
+}
+
+// drilled notes what came of a drill.
+func (a *app) drilled(r drillreport.Report) {
+	d := observe.Drill{
+		Source: r.Point.Source, Point: r.Point.ID, Report: r.ID, Outcome: string(r.Outcome), Reason: r.Reason, RTOSeconds: r.RTO.Seconds, RTOKept: r.RTO.Kept,
+	}
+	a.note(func(o *outcome) { o.drills = append(o.drills, d) })
 }
 
 func (a *app) noteWarning(w string) {
@@ -70,6 +80,6 @@ func (a *app) note(what func(*outcome)) {
 func (a *app) sofar() outcome {
 	var o outcome
 	a.note(func(now *outcome) { o = *now })
-	o.points, o.warnings = slices.Clone(o.points), slices.Clone(o.warnings)
+	o.points, o.warnings, o.drills = slices.Clone(o.points), slices.Clone(o.warnings), slices.Clone(o.drills)
 	return o
 }

@@ -15,7 +15,8 @@ import (
 var elsewhere = []string{
 	"all-databases", "include-table", "exclude-table", "include-schema", "exclude-schema", "no-globals",
 	"path", "exclude", "one-file-system", "file-name", "directory", "rds-instance", "rds-cluster",
-	"repository", "database", "source", "policy", "kind",
+	"into", "into-database", "scratch-directory", "check", "checks", "expect", "seed",
+	"repository", "from", "database", "source", "policy", "kind",
 }
 
 // notOfJob names what makes this run another one than the job's: a flag, an
@@ -23,7 +24,7 @@ var elsewhere = []string{
 // A backup of something else must not pass for that of the job: its alarm would stay
 // silent while nothing is backed up.
 func (a *app) notOfJob(cmd *cobra.Command, args []string) string {
-	said := map[string]string{"repository": a.job.Repository, "source": a.job.Source, "policy": a.job.Policy, "kind": a.jobKind()}
+	said := map[string]string{"repository": a.job.Repository, "from": a.jobFrom(), "source": a.job.Source, "policy": a.job.Policy, "kind": a.jobKind()}
 	for _, name := range elsewhere {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && (said[name] == "" || f.Value.String() != said[name]) {
 			return "--" + name
@@ -39,6 +40,14 @@ func (a *app) notOfJob(cmd *cobra.Command, args []string) string {
 		return envDatabase
 	}
 	return ""
+}
+
+// jobFrom is which copy of the repository the job reads.
+func (a *app) jobFrom() string {
+	if d := a.job.Drill; d != nil && d.From != "" {
+		return d.From
+	}
+	return job.FromPrimary
 }
 
 // withoutOutput leaves out of an error what a program of the job's wrote: it may

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/drillreport"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/metric"
@@ -52,6 +53,9 @@ func (t *telling) numbers(report observe.Report) observe.Numbers {
 	} else {
 		n.Run[metric.Failed] = 1
 	}
+	if t.job.Kind == job.KindDrill {
+		n.Run[metric.DrillCouldNotRun] = couldNotRun(report)
+	}
 	// A rotation that went well must not pass for a backup of its policy.
 	if t.job.Kind.MakesPoints() {
 		n.Run[metric.Succeeded] = succeeded
@@ -76,6 +80,20 @@ func (t *telling) numbers(report observe.Report) observe.Numbers {
 	return n
 }
 
+// couldNotRun is 1 when some drill of a run says nothing about its backup, which is
+// also so when the run ended before the first one.
+func couldNotRun(report observe.Report) float64 {
+	for _, d := range report.Drills {
+		if d.Outcome == string(drillreport.CouldNotRun) {
+			return 1
+		}
+	}
+	if len(report.Drills) == 0 {
+		return 1
+	}
+	return 0
+}
+
 // measure adds what the repository says after the run.
 func (t *telling) measure(ctx context.Context, n *observe.Numbers) {
 	if t.opened == nil {
@@ -87,6 +105,11 @@ func (t *telling) measure(ctx context.Context, n *observe.Numbers) {
 	if err != nil {
 		t.log.Warn("the recovery points were not counted for the metrics", "error", err)
 		return
+	}
+	if age, err := t.drillAge(ctx, t.opened, n.At); err != nil {
+		t.log.Warn("how long ago a drill proved a backup was not measured", "error", err)
+	} else if age != nil {
+		n.Run[metric.DrillAge] = age.Seconds()
 	}
 	points, oldest, without := 0, 0.0, len(lanes) == 0
 	for _, l := range lanes {

@@ -150,6 +150,7 @@ func (t *telling) ended(ctx context.Context, err error) observe.Report {
 	r.Event, r.ExitCode, r.Outcome = observe.EventOf(code), &code, code.String()
 	r.Error = errorLine(ctx, t.withKeyTrail(withoutOutput(err)))
 	r.Warnings, r.Points, r.DeletedPoints, r.DeletedBytes = o.warnings, o.points, o.deleted, o.deletedBytes
+	r.Drills = o.drills
 	if r.Error == "" && r.Event == job.OnFailure {
 		r.Error = exitcode.Table()[code].Meaning
 	}

@@ -88,6 +88,15 @@ type Place struct {
 	Isolation []string `json:"isolation,omitempty"`
 }
 
+// Names of phases that are the drill's own: no restore that is needed has them.
+const (
+	PhaseChoosing  = "choosing"
+	PhaseComparing = "comparing"
+	PhaseAmCheck   = "pg_amcheck"
+	PhaseChecks    = "checks"
+	PhaseRemoving  = "removing"
+)
+
 // Phase is a step and how long it took.
 type Phase struct {
 	Name    string  `json:"name"`
@@ -127,12 +136,27 @@ type Check struct {
 	Got     string  `json:"got,omitempty"` // the first value, cut to a readable length
 	Problem string  `json:"problem,omitempty"`
 	Seconds float64 `json:"seconds"`
+	// CouldNotRun: the statement said nothing about the backup, Problem says why.
+	CouldNotRun bool `json:"could_not_run,omitempty"`
+}
+
+// Failed tells whether the check ran and found what it should not.
+func (c Check) Failed() bool { return !c.Passed && !c.CouldNotRun }
+
+// told says what a check that did not pass found.
+func (c Check) told() string {
+	if c.Problem != "" {
+		return c.Problem
+	}
+	return fmt.Sprintf("expected %s, got %s", c.Expect, c.Got)
 }
 
 // AmCheck is what pg_amcheck found in tables and B-tree indexes.
 type AmCheck struct {
 	Passed   bool     `json:"passed"`
 	Problems []string `json:"problems,omitempty"`
+	// CouldNotRun: it said nothing about the backup, Problems say why.
+	CouldNotRun bool `json:"could_not_run,omitempty"`
 }
 
 // LeftOut is something that a drill does not restore, and why.

@@ -88,6 +88,20 @@ type DrillCheck struct {
 	Timeout duration.Duration `json:"timeout,omitzero"` // "" is 5m
 }
 
+// ScratchDirectory is where a drill was told to put its own server; "" for none, and
+// for the system's folder for temporary files.
+func (j Job) ScratchDirectory() string {
+	if j.Drill == nil || j.Drill.Into.ScratchCluster == nil {
+		return ""
+	}
+	return j.Drill.Into.ScratchCluster.Directory
+}
+
+// HasScratchCluster tells whether the job is a drill that starts a server of its own.
+func (j Job) HasScratchCluster() bool {
+	return j.Drill != nil && j.Drill.Into.ScratchCluster != nil
+}
+
 // DefaultCheckTimeout of a statement of a drill.
 const DefaultCheckTimeout = 5 * time.Minute
 
@@ -144,10 +158,10 @@ func (d DrillInto) validate(at func(string, error), kind string) {
 		}
 	}
 	if ways != 1 {
-		at("", errors.New(": give exactly one of scratch_cluster, database and rds_instance"))
+		at("", errors.New("give exactly one of scratch_cluster, database and rds_instance"))
 	}
 	if (kind == string(KindRDSSnapshot)) != (d.RDSInstance != nil) && ways == 1 {
-		at("", fmt.Errorf(": snapshots of RDS (kind %q) are restored into rds_instance, and nothing else is", KindRDSSnapshot))
+		at("", fmt.Errorf("snapshots of RDS (kind %q) are restored into rds_instance, and nothing else is", KindRDSSnapshot))
 	}
 	if s := d.ScratchCluster; s != nil && s.Directory != "" {
 		at(".scratch_cluster.directory", checkAbsolute(s.Directory))

@@ -29,6 +29,10 @@ func (j Job) servers() (list []struct {
 	if c := j.Config; c != nil && c.Directory == "" && c.RDSInstance == "" && c.RDSCluster == "" {
 		add("config.server", c.Server, !c.DatabaseURLRef.IsZero())
 	}
+	if j.Drill != nil && j.Drill.Into.Database != nil {
+		d := j.Drill.Into.Database
+		add("drill.into.database.server", d.Server, !d.DatabaseURLRef.IsZero())
+	}
 	return list
 }
 

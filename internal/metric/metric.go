@@ -41,12 +41,15 @@ const (
 	// before it of its source; there is none for the first three points. A run
 	// publishes one value for each of its sources.
 	SizeRatio Name = "SizeRatio"
-	// DrillAge is how long ago the drill that is furthest behind proved a backup.
+	// DrillAge is how long ago the drill that is furthest behind proved a backup: of
+	// the jobs of kind drill under the policy, each of its sources by itself. One that
+	// never did is as old as the policy; where no drill ever reported there is none.
 	DrillAge Name = "DrillAge"
 	// Armed is 1 at the moment an alarm was made. Without it an alarm that waits
 	// for a first run would begin by ringing.
 	Armed Name = "Armed"
-	// DrillCouldNotRun is 1 for a drill that says nothing about the backup.
+	// DrillCouldNotRun is 1 for a run of drills of which one says nothing about its
+	// backup, else 0. A backup that was found bad is Failed alone.
 	DrillCouldNotRun Name = "DrillCouldNotRun"
 	// WALLag is how long ago the newest archived WAL was written.
 	WALLag Name = "WALLag"

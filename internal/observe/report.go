@@ -37,6 +37,7 @@ type Report struct {
 	Error         string         `json:"error,omitempty"`   // one line
 	Warnings      []string       `json:"warnings,omitempty"`
 	Points        []Point        `json:"points,omitempty"`
+	Drills        []Drill        `json:"drills,omitempty"`
 	DeletedPoints int            `json:"deleted_points,omitempty"`
 	DeletedBytes  int64          `json:"deleted_bytes,omitempty"` // stored
 }
@@ -50,6 +51,17 @@ type Point struct {
 	Plain  int64  `json:"plain_bytes"`      // before compression
 	Rows   int64  `json:"rows,omitempty"`   // of dumps
 	Tables int64  `json:"tables,omitempty"` // of dumps
+}
+
+// Drill is a restore drill that a run made, of one source.
+type Drill struct {
+	Source     string  `json:"source"`
+	Point      string  `json:"point,omitempty"` // id of what was restored
+	Report     string  `json:"report"`          // id of the report in the repository
+	Outcome    string  `json:"outcome"`         // proven, bad_backup or could_not_run
+	Reason     string  `json:"reason,omitempty"`
+	RTOSeconds float64 `json:"rto_seconds,omitempty"` // how long the restore took
+	RTOKept    *bool   `json:"rto_kept,omitempty"`    // nil without an objective
 }
 
 // EventOf is what an exit code is to those who are told.
@@ -77,6 +89,12 @@ func (r Report) bounded() Report {
 	if len(r.Points) > maxListed {
 		r.Points = r.Points[:maxListed]
 	}
+	drills := make([]Drill, 0, min(len(r.Drills), maxListed))
+	for _, d := range r.Drills[:min(len(r.Drills), maxListed)] {
+		d.Reason = shortened(d.Reason, maxText)
+		drills = append(drills, d)
+	}
+	r.Drills = drills
 	warnings := make([]string, 0, min(len(r.Warnings), maxListed))
 	for _, w := range r.Warnings[:min(len(r.Warnings), maxListed)] {
 		warnings = append(warnings, shortened(w, maxText))

@@ -86,10 +86,32 @@ func slackDetails(r Report) []string {
 	if more := len(r.Points) - slackPoints; more > 0 {
 		list = append(list, fmt.Sprintf("• and %d more recovery points", more))
 	}
+	for _, d := range r.Drills[:min(len(r.Drills), slackPoints)] {
+		list = append(list, "• "+slackDrill(d))
+	}
+	if more := len(r.Drills) - slackPoints; more > 0 {
+		list = append(list, fmt.Sprintf("• and %d more drills", more))
+	}
 	if r.DeletedPoints > 0 {
 		list = append(list, fmt.Sprintf("• %d old recovery points deleted, %s", r.DeletedPoints, bytesize.Text(r.DeletedBytes)))
 	}
 	return list
+}
+
+// slackDrill says what came of a drill.
+func slackDrill(d Drill) string {
+	words := map[string]string{"proven": "proven", "bad_backup": "*bad backup*", "could_not_run": "could not run"}[d.Outcome]
+	text := fmt.Sprintf("%s: %s", slackEscape(shortened(d.Source, 200)), words)
+	if d.Point != "" {
+		text += ", " + slackEscape(d.Point)
+	}
+	if d.RTOSeconds > 0 {
+		text += fmt.Sprintf(", restored in %s", time.Duration(d.RTOSeconds*float64(time.Second)).Round(time.Second))
+	}
+	if d.RTOKept != nil && !*d.RTOKept {
+		text += ", longer than the objective"
+	}
+	return text
 }
 
 // slackEscape keeps names from becoming links or calling a channel.
