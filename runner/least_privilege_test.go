@@ -25,6 +25,7 @@ import (
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/smithy-go/middleware"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/drillreport"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/iampolicy"
@@ -110,7 +111,7 @@ func (c *cloud) run(rec *recorder, args ...string) {
 	}
 	code := a.run(c.t.Context(), args)
 	fine := []exitcode.Code{exitcode.Done, exitcode.Warnings}
-	if args[0] == "verify" {
+	if args[0] == "verify" || args[0] == "drill" {
 		fine = append(fine, exitcode.BadBackup) // the verdict that it is there for
 	}
 	if !slices.Contains(fine, code) {
@@ -158,6 +159,12 @@ func (c *cloud) repository(j job.Job) *repo.Repository {
 	c.check(err)
 	_, err = r.PutPolicyRevision(ctx, 0, document, policy.Envelope{At: time.Now(), By: "a test", Loss: &policy.Loss{To: document.Digest()}})
 	c.check(err)
+	// Whatever runs tells how long ago a drill proved a backup.
+	begun := time.Now().Add(-time.Hour)
+	c.check(r.PutDrillReport(ctx, drillreport.Report{
+		Format: drillreport.Format, ID: repo.NewID(begun), Drill: "weekly", Repository: r.ID(), Policy: "prod", Start: begun, End: begun,
+		Outcome: drillreport.Proven, Point: drillreport.Point{Source: sourceName},
+	}))
 	return r
 }
 
@@ -218,13 +225,17 @@ func (c *cloud) almostOver(j job.Job) {
 	c.check(err)
 }
 
+func (c *cloud) server() job.Server {
+	return job.Server{Host: c.pg.Host, Port: c.pg.Port, User: c.pg.User, SSLMode: "disable", PasswordRef: secretref.Ref{Scheme: secretref.SecretsManager, Value: "acme/db"}}
+}
+
 // jobsOfAllKinds are the jobs whose policies are held against what they do.
 func (c *cloud) jobsOfAllKinds(t *testing.T) map[string]job.Job {
 	folder := t.TempDir()
 	day, err := duration.Parse("1d")
 	c.check(err)
 	c.check(os.WriteFile(filepath.Join(folder, "postgresql.conf"), []byte("port = 5432\n"), 0o600))
-	server := job.Server{Host: c.pg.Host, Port: c.pg.Port, User: c.pg.User, SSLMode: "disable", PasswordRef: secretref.Ref{Scheme: secretref.SecretsManager, Value: "acme/db"}}
+	server := c.server()
 	return map[string]job.Job{
 		"logical":              {Kind: job.KindLogical, Logical: &job.Logical{Databases: []string{"postgres"}, Server: server}},
 		"globals":              {Kind: job.KindGlobals, Globals: &job.Globals{Server: server}},
@@ -236,7 +247,11 @@ func (c *cloud) jobsOfAllKinds(t *testing.T) map[string]job.Job {
 		"rds_snapshot_cluster": {Kind: job.KindRDSSnapshot, RDSSnapshot: &job.RDSSnapshot{Cluster: "aurora"}},
 		"rotate":               {Kind: job.KindRotate},
 		"verify":               {Kind: job.KindVerify},
-		"freshness":            {Kind: job.KindFreshness, Freshness: &job.Freshness{MaxAge: day}},
+		"drill": {Kind: job.KindDrill, Drill: &job.Drill{
+			Into:   job.DrillInto{ScratchCluster: &job.ScratchCluster{}},
+			Checks: []job.DrillCheck{{Name: "what is not so", SQL: "select false"}},
+		}},
+		"freshness": {Kind: job.KindFreshness, Freshness: &job.Freshness{MaxAge: day}},
 	}
 }
 
@@ -248,7 +263,7 @@ func (c *cloud) play(j job.Job, locked bool) *recorder {
 	if !j.Kind.MakesPoints() {
 		points = job.KindFiles
 	}
-	if j.Kind != job.KindFreshness && j.Kind != job.KindRDSSnapshot {
+	if j.Kind != job.KindFreshness && j.Kind != job.KindRDSSnapshot && j.Kind != job.KindDrill {
 		c.point(r, points, 401)
 		if j.Kind == job.KindRotate {
 			c.run(nil, "rotate", "--job", c.file(j)) // what will be deleted is in a tier then
@@ -270,6 +285,16 @@ func (c *cloud) play(j job.Job, locked bool) *recorder {
 			for range 2 {
 				c.run(nil, "backup", "--job", c.file(taken))
 			}
+		}
+	}
+	if j.Kind == job.KindDrill { // of a backup that it finds bad, twice
+		taken := j
+		taken.Kind, taken.Drill, taken.Source = job.KindLogical, nil, sourceName
+		taken.Logical = &job.Logical{Databases: []string{"postgres"}, Server: c.server()}
+		keep := false
+		taken.Rotate = &keep
+		for range 2 {
+			c.run(nil, "backup", "--job", c.file(taken))
 		}
 	}
 	if locked {

@@ -159,7 +159,7 @@ func (r *recorder) rdsPermissions(operation string, in any, arn func(service, wh
 	case "DeleteDBSnapshot", "DeleteDBClusterSnapshot":
 		return []permission{{action, on(snapshot, name), map[string][]string{"aws:ResourceTag/pgbackup:repository": {r.repository}}}}, true
 	}
-	return nil, false
+	return r.temporaryPermissions(operation, in, arn)
 }
 
 func requestTags(tags []rdstypes.Tag) map[string][]string {

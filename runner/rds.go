@@ -21,12 +21,13 @@ type rdsFlags struct{ instance, cluster, region string }
 
 func newRDS(a *app) *cobra.Command {
 	return group(&cobra.Command{
-		Use: "rds", Short: "Snapshots of RDS instances and clusters as recovery points",
+		Use: "rds", Short: "RDS: take snapshots as recovery points, restore them, promote a replica",
 		Long: `Manual snapshots of Amazon RDS instances and of Aurora or Multi-AZ clusters as
 recovery points of a repository: the policy rotates them, a hold keeps them, list, show
 and verify know them. Automated snapshots, and those somebody else made, are listed and
-never touched.`,
-	}, newRDSList(a), newRDSSnapshot(a), newRDSRetag(a))
+never touched. restore makes a new database of any of them, or of a moment of the
+automated backups; promote makes a read replica a database of its own.`,
+	}, newRDSList(a), newRDSSnapshot(a), newRDSRestore(a), newRDSPromote(a), newRDSRetag(a))
 }
 
 func (f *rdsFlags) register(cmd *cobra.Command) {

@@ -42,6 +42,8 @@ func jobOf(kind job.Kind) job.Job {
 		j.Command = &job.Command{Argv: []string{"true"}}
 	case job.KindRDSSnapshot:
 		j.RDSSnapshot = &job.RDSSnapshot{Instance: "acme-prod"}
+	case job.KindDrill:
+		j.Drill = &job.Drill{Into: job.DrillInto{ScratchCluster: &job.ScratchCluster{}}}
 	}
 	return j
 }
@@ -96,6 +98,10 @@ func documents(t *testing.T) map[string]iampolicy.Document {
 	d["rotate_lambda"] = forJob(t, rotate, deploy.Lambda, f)
 	cluster := jobOf(job.KindRDSSnapshot)
 	cluster.RDSSnapshot = &job.RDSSnapshot{Cluster: "aurora", Region: "eu-west-1"}
+	replica := jobOf(job.KindDrill)
+	replica.Replica, replica.Drill.From, replica.Drill.Archived = "s3://acme-pg-backups-dr/prod?region=eu-west-1", job.FromReplica, true
+	d["drill_replica"] = forJob(t, replica, deploy.Fargate, f)
+	d["drill_instance"] = forJob(t, drillOfSnapshots(), deploy.Fargate, facts())
 	d["rds_snapshot_cluster"] = forJob(t, cluster, deploy.Lambda, f)
 	return d
 }
@@ -179,6 +185,27 @@ func TestNoJobMayWriteWhatOtherJobsTrust(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestADrillOfTheReplicaReadsItAndWritesWhatItFoundToThePrimary(t *testing.T) {
+	t.Parallel()
+	j := jobOf(job.KindDrill)
+	j.Drill.From, j.Replica = job.FromReplica, "s3://acme-pg-backups-dr/prod?region=eu-west-1"
+	for _, s := range forJob(t, j, deploy.Fargate, facts()).Statements {
+		for _, resource := range s.Resources {
+			ofReplica := strings.Contains(resource, "acme-pg-backups-dr")
+			if ofReplica && (slices.Contains(s.Actions, "s3:PutObject") || slices.Contains(s.Actions, "s3:RestoreObject")) {
+				t.Errorf("%s writes to the replica: %v", s.Sid, s.Actions)
+			}
+			if !ofReplica && strings.HasSuffix(resource, "/points/*") {
+				t.Errorf("%s reads the primary's points: %v", s.Sid, s.Actions)
+			}
+		}
+	}
+	j.Replica = ""
+	if _, err := iampolicy.ForJob(j, deploy.Fargate, facts()); err == nil || !strings.Contains(err.Error(), "replica is missing") {
+		t.Errorf("without a replica: %v", err)
 	}
 }
 

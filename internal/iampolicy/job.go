@@ -40,11 +40,15 @@ func ForJob(j job.Job, target string, f Facts) (Document, error) {
 	if !at.IsDirectory() {
 		d = forRepository(j, at, target, f)
 	}
+	replica, err := forReplica(j, f)
+	if err != nil {
+		return Document{}, fmt.Errorf("IAM policy of job %q: %w", j.Name, err)
+	}
 	secrets, err := forReferences(j, f)
 	if err != nil {
 		return Document{}, fmt.Errorf("IAM policy of job %q: %w", j.Name, err)
 	}
-	d = d.And(secrets, forRDS(j, at, f))
+	d = d.And(replica, secrets, forRDS(j, at, f))
 	if j.Metrics == job.MetricsCloudWatch {
 		// PutMetricData knows no resources; the namespace is the only fence there is.
 		d.Statements = append(d.Statements, Statement{

@@ -58,6 +58,8 @@ func forRDS(j job.Job, at job.RepositoryURL, f Facts) Document {
 			describeSnapshots("*", f, instances), describeSnapshots("*", f, clusters),
 			deleteSnapshots("*", "*", tag, f, instances), deleteSnapshots("*", "*", tag, f, clusters),
 		}}
+	case j.Kind == job.KindDrill && j.Drill != nil && j.Drill.Into.RDSInstance != nil:
+		return forDrillInstance(*j.Drill, tag, f)
 	case j.Kind == job.KindVerify:
 		return Document{Statements: []Statement{describeSnapshots("*", f, instances), describeSnapshots("*", f, clusters)}}
 	}

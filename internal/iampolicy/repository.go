@@ -19,11 +19,12 @@ const (
 	protection = "protection/*"
 	keys       = "keys/*"
 	repository = "repository.json"
+	drills     = "drills/*"
 )
 
 // facts of a repository: all that is small and says what there is, without the
 // points themselves.
-var facts = []string{repository, keys, "policies/*", manifests, locks, "holds/*", condemned, tombstones, tiers, protection, extended}
+var facts = []string{repository, keys, "policies/*", manifests, locks, "holds/*", condemned, tombstones, tiers, protection, extended, drills}
 
 // access is what a job of one kind does to the objects of its repository.
 type access struct {
@@ -44,6 +45,12 @@ func accessOf(j job.Job, locked bool) access {
 		a = access{read: facts}
 	case job.KindVerify:
 		a = access{read: append([]string{points}, facts...), write: []string{condemned}}
+	case job.KindDrill:
+		// Of the replica's points nothing is said here: forReplica reads them.
+		a = access{read: facts, write: []string{drills, condemned}}
+		if !fromReplica(j) {
+			a.read = append([]string{points}, facts...)
+		}
 	case job.KindRotate:
 		a = access{
 			read: facts, write: []string{manifests, locks, tombstones, tiers}, remove: []string{manifests, points, tiers},
@@ -91,9 +98,12 @@ func forRepository(j job.Job, at job.RepositoryURL, target string, f Facts) Docu
 	add := func(sid string, resources []string, actions ...string) {
 		d.Statements = append(d.Statements, Statement{Sid: sid, Actions: actions, Resources: resources})
 	}
-	if j.Kind == job.KindVerify {
+	if j.Kind == job.KindVerify || j.Kind == job.KindDrill && !fromReplica(j) {
 		// Points are read by the version that their manifest names.
 		add("ReadVersions", arns([]string{points}), "s3:GetObjectVersion")
+		if thaws(j) {
+			add("ThawPoints", arns([]string{points}), "s3:RestoreObject")
+		}
 	}
 	if len(a.write) > 0 {
 		add("WriteRepository", arns(a.write), "s3:PutObject")

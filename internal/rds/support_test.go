@@ -36,6 +36,7 @@ type front struct {
 	replace map[string]func(string) string
 	first   map[string]int // action -> how many more times it is refused; 0 is for ever
 	calls   []string
+	forms   map[string]url.Values // action -> what was asked last
 }
 
 func (f *front) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -49,6 +50,10 @@ func (f *front) RoundTrip(req *http.Request) (*http.Response, error) {
 	action := form.Get("Action")
 	f.mu.Lock()
 	f.calls = append(f.calls, action)
+	if f.forms == nil {
+		f.forms = map[string]url.Values{}
+	}
+	f.forms[action] = form
 	code, change := f.refuse[action], f.replace[action]
 	if f.first[action] > 0 {
 		if f.first[action]--; f.first[action] == 0 {
@@ -105,15 +110,23 @@ func (f *front) count(action string) (n int) {
 	return n
 }
 
+// asked is what a call said last.
+func (f *front) asked(action string) url.Values {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.forms[action]
+}
+
 // world is an account with an instance and a cluster, and a repository.
 type world struct {
-	t     *testing.T
-	front *front
-	cfg   aws.Config
-	api   *api.Client
-	raw   *awssdk.Client
-	repo  *repo.Repository
-	now   time.Time
+	t      *testing.T
+	front  *front
+	server *testenv.AWSServer
+	cfg    aws.Config
+	api    *api.Client
+	raw    *awssdk.Client
+	repo   *repo.Repository
+	now    time.Time
 }
 
 var shop = api.Target{ID: "shop"}
@@ -126,7 +139,7 @@ func newWorld(t *testing.T) *world {
 		Region: "us-east-1", BaseEndpoint: aws.String(server.Endpoint), HTTPClient: &http.Client{Transport: f},
 		Credentials: credentials.NewStaticCredentialsProvider("testing", "testing", ""), RetryMaxAttempts: 1,
 	}
-	w := &world{t: t, front: f, cfg: cfg, api: api.New(cfg), raw: awssdk.NewFromConfig(cfg), now: time.Now().Add(-time.Hour)}
+	w := &world{t: t, front: f, server: server, cfg: cfg, api: api.New(cfg), raw: awssdk.NewFromConfig(cfg), now: time.Now().Add(-time.Hour)}
 	w.repo = w.newRepository()
 	_, err := w.raw.CreateDBInstance(t.Context(), &awssdk.CreateDBInstanceInput{
 		DBInstanceIdentifier: aws.String("shop"), DBInstanceClass: aws.String("db.t3.micro"), Engine: aws.String("postgres"), AllocatedStorage: aws.Int32(20),

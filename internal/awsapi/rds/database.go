@@ -48,6 +48,19 @@ type Database struct {
 	// ParameterGroups by name.
 	ParameterGroups []string
 	Tags            map[string]string
+
+	Shape    Shape
+	Created  time.Time
+	Endpoint string // host name; "" while it is being made
+	User     string // the master user
+	// ReplicaOf is what it is a read replica of: the identifier of an instance or
+	// cluster, or the ARN of one in another region; "" for what is no replica.
+	ReplicaOf string
+	// Replication is what RDS says of it: replicating, error, stopped, …
+	Replication string
+	Members     []Member // of a cluster
+	// PendingPassword says that a change of the master password is under way.
+	PendingPassword bool
 }
 
 // Settings are those of automated backups that may be changed.
@@ -82,6 +95,35 @@ func (c *Client) Database(ctx context.Context, t Target) (Database, error) {
 	return instance(t, out.DBInstances[0]), nil
 }
 
+// Databases lists all instances of the region, or all clusters.
+func (c *Client) Databases(ctx context.Context, clusters bool) ([]Database, error) {
+	var all []Database
+	if clusters {
+		pages := rds.NewDescribeDBClustersPaginator(c.api, &rds.DescribeDBClustersInput{})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return nil, awsapi.Explain(ctx, "listing the RDS clusters in "+c.region, "rds:DescribeDBClusters", err)
+			}
+			for _, d := range page.DBClusters {
+				all = append(all, cluster(Target{ID: aws.ToString(d.DBClusterIdentifier), Cluster: true}, d))
+			}
+		}
+		return all, nil
+	}
+	pages := rds.NewDescribeDBInstancesPaginator(c.api, &rds.DescribeDBInstancesInput{})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, awsapi.Explain(ctx, "listing the RDS instances in "+c.region, "rds:DescribeDBInstances", err)
+		}
+		for _, d := range page.DBInstances {
+			all = append(all, instance(Target{ID: aws.ToString(d.DBInstanceIdentifier)}, d))
+		}
+	}
+	return all, nil
+}
+
 func instance(t Target, d types.DBInstance) Database {
 	db := Database{
 		Target: t, ARN: aws.ToString(d.DBInstanceArn), Status: aws.ToString(d.DBInstanceStatus),
@@ -94,6 +136,17 @@ func instance(t Target, d types.DBInstance) Database {
 		Public: aws.ToBool(d.PubliclyAccessible), AWSBackup: aws.ToString(d.AwsBackupRecoveryPointArn), MemberOf: aws.ToString(d.DBClusterIdentifier),
 		PendingRetention: d.PendingModifiedValues != nil && d.PendingModifiedValues.BackupRetentionPeriod != nil,
 		LatestRestorable: aws.ToTime(d.LatestRestorableTime), Tags: tagMap(d.TagList),
+		Shape: shapeOfInstance(d), Created: aws.ToTime(d.InstanceCreateTime), User: aws.ToString(d.MasterUsername),
+		ReplicaOf:       cmp.Or(aws.ToString(d.ReadReplicaSourceDBInstanceIdentifier), aws.ToString(d.ReadReplicaSourceDBClusterIdentifier)),
+		PendingPassword: d.PendingModifiedValues != nil && d.PendingModifiedValues.MasterUserPassword != nil,
+	}
+	if d.Endpoint != nil {
+		db.Endpoint = aws.ToString(d.Endpoint.Address)
+	}
+	for _, i := range d.StatusInfos {
+		if aws.ToString(i.StatusType) == "read replication" {
+			db.Replication = aws.ToString(i.Status)
+		}
 	}
 	for _, r := range d.DBInstanceAutomatedBackupsReplications {
 		db.Replicas = append(db.Replicas, aws.ToString(r.DBInstanceAutomatedBackupsArn))
@@ -116,6 +169,12 @@ func cluster(t Target, d types.DBCluster) Database {
 		Public: aws.ToBool(d.PubliclyAccessible), AWSBackup: aws.ToString(d.AwsBackupRecoveryPointArn),
 		PendingRetention: d.PendingModifiedValues != nil && d.PendingModifiedValues.BackupRetentionPeriod != nil,
 		LatestRestorable: aws.ToTime(d.LatestRestorableTime), EarliestRestorable: aws.ToTime(d.EarliestRestorableTime), Tags: tagMap(d.TagList),
+		Shape: shapeOfCluster(d), Created: aws.ToTime(d.ClusterCreateTime), Endpoint: aws.ToString(d.Endpoint), User: aws.ToString(d.MasterUsername),
+		ReplicaOf:       aws.ToString(d.ReplicationSourceIdentifier),
+		PendingPassword: d.PendingModifiedValues != nil && d.PendingModifiedValues.MasterUserPassword != nil,
+	}
+	for _, m := range d.DBClusterMembers {
+		db.Members = append(db.Members, Member{ID: aws.ToString(m.DBInstanceIdentifier), Writer: aws.ToBool(m.IsClusterWriter)})
 	}
 	if g := aws.ToString(d.DBClusterParameterGroup); g != "" {
 		db.ParameterGroups = []string{g}

@@ -1,6 +1,7 @@
 // Package rds is what the API of RDS tells and does about backups of one
 // instance or cluster, in one form for both: settings of automated backups,
-// their copies in another region, manual snapshots, and parameter groups.
+// their copies in another region, manual snapshots, parameter groups, and
+// databases that are restored, promoted and, where they are temporary, deleted.
 //
 // What must not live here: what should be (the provider), which snapshot belongs
 // to which recovery point and when one goes (package internal/rds).
@@ -12,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -23,12 +26,14 @@ import (
 type Client struct {
 	api    *rds.Client
 	sts    *sts.Client
+	keys   *kms.Client
+	watch  *cloudwatch.Client
 	region string
 }
 
 // New makes a client for the region of the configuration.
 func New(cfg aws.Config) *Client {
-	return &Client{api: rds.NewFromConfig(cfg), sts: sts.NewFromConfig(cfg), region: cfg.Region}
+	return &Client{api: rds.NewFromConfig(cfg), sts: sts.NewFromConfig(cfg), keys: kms.NewFromConfig(cfg), watch: cloudwatch.NewFromConfig(cfg), region: cfg.Region}
 }
 
 // Region the client talks to.

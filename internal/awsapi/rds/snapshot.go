@@ -38,6 +38,10 @@ type Snapshot struct {
 	Encrypted     bool
 	KMSKey        string
 	Tags          map[string]string
+	User          string // the master user
+	Port          int
+	IAMAuth       bool
+	OptionGroup   string // "" of clusters
 }
 
 // Ready reports whether it can be restored.
@@ -186,6 +190,7 @@ func ofInstance(s types.DBSnapshot) Snapshot {
 		Type: aws.ToString(s.SnapshotType), Status: aws.ToString(s.Status), Percent: int(aws.ToInt32(s.PercentProgress)), Created: aws.ToTime(s.SnapshotCreateTime),
 		Engine: aws.ToString(s.Engine), EngineVersion: aws.ToString(s.EngineVersion), AllocatedGiB: int64(aws.ToInt32(s.AllocatedStorage)),
 		FullBytes: aws.ToInt64(s.FullSnapshotSizeInBytes), Encrypted: aws.ToBool(s.Encrypted), KMSKey: aws.ToString(s.KmsKeyId), Tags: tagMap(s.TagList),
+		User: aws.ToString(s.MasterUsername), Port: int(aws.ToInt32(s.Port)), IAMAuth: aws.ToBool(s.IAMDatabaseAuthenticationEnabled), OptionGroup: aws.ToString(s.OptionGroupName),
 	}
 }
 
@@ -195,6 +200,7 @@ func ofCluster(s types.DBClusterSnapshot) Snapshot {
 		Type: aws.ToString(s.SnapshotType), Status: aws.ToString(s.Status), Percent: int(aws.ToInt32(s.PercentProgress)), Created: aws.ToTime(s.SnapshotCreateTime),
 		Engine: aws.ToString(s.Engine), EngineVersion: aws.ToString(s.EngineVersion), AllocatedGiB: int64(aws.ToInt32(s.AllocatedStorage)),
 		Encrypted: aws.ToBool(s.StorageEncrypted), KMSKey: aws.ToString(s.KmsKeyId), Tags: tagMap(s.TagList),
+		User: aws.ToString(s.MasterUsername), Port: int(aws.ToInt32(s.Port)), IAMAuth: aws.ToBool(s.IAMDatabaseAuthenticationEnabled),
 	}
 }
 
