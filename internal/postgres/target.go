@@ -45,6 +45,9 @@ func ParseTarget(conninfo string) (Target, error) {
 	if err != nil {
 		return Target{}, err
 	}
+	if err := serviceParams(params); err != nil {
+		return Target{}, err
+	}
 	if params["sslpassword"] != "" {
 		return Target{}, errors.New("connection string: sslpassword can not be handed to pg_dump without showing it in the process list; use a client key without a passphrase, readable by its owner only")
 	}
@@ -123,7 +126,7 @@ var envOf = map[string]string{
 	"sslcrldir": "PGSSLCRLDIR", "sslsni": "PGSSLSNI", "sslnegotiation": "PGSSLNEGOTIATION", "sslcertmode": "PGSSLCERTMODE",
 	"ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION", "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
 	"gssencmode": "PGGSSENCMODE", "krbsrvname": "PGKRBSRVNAME", "channel_binding": "PGCHANNELBINDING", "require_auth": "PGREQUIREAUTH",
-	"requirepeer": "PGREQUIREPEER", "hostaddr": "PGHOSTADDR", "passfile": "PGPASSFILE", "service": "PGSERVICE",
+	"requirepeer": "PGREQUIREPEER", "passfile": "PGPASSFILE",
 	"target_session_attrs": "PGTARGETSESSIONATTRS",
 }
 
@@ -156,7 +159,7 @@ func (t Target) Env(serverMajor int) []string {
 		name, _, _ := strings.Cut(e, "=")
 		_, ours := set[name]
 		// The encoding is the dump's to choose.
-		return ours || t.private && strings.HasPrefix(name, "PG") || name == "PGCLIENTENCODING" || name == "PGDATESTYLE" || name == "LANGUAGE" || notTheirs(name)
+		return ours || elsewhere[name] || t.private && strings.HasPrefix(name, "PG") || name == "PGCLIENTENCODING" || name == "PGDATESTYLE" || name == "LANGUAGE" || notTheirs(name)
 	})
 	for name, value := range set {
 		env = append(env, name+"="+value)
@@ -164,6 +167,10 @@ func (t Target) Env(serverMajor int) []string {
 	slices.Sort(env)
 	return env
 }
+
+// elsewhere are the variables that beat PGHOST and PGPORT in libpq, whatever the
+// connection string said. What a service gave is in the others by now.
+var elsewhere = map[string]bool{"PGHOSTADDR": true, "PGSERVICE": true, "PGSERVICEFILE": true, "PGSYSCONFDIR": true}
 
 // sessionTimeouts are the timeouts that could end a dump, by the first major
 // that has them. Administrators set them for roles and databases; what the

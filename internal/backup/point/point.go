@@ -48,6 +48,11 @@ type Options struct {
 	MaxDuration  time.Duration // the whole backup; 0 = no limit
 	LeaseTTL     time.Duration // default repo.LeaseTTL
 
+	// Imported makes the point one of a file that another program wrote: dated Start,
+	// which may not be in the future, and made once a file. See imported.go.
+	Imported *repo.Imported
+	Start    time.Time
+
 	// Clock dates the point; nil is time.Now. One that is far from the server's is
 	// noticed as any wrong clock is.
 	Clock func() time.Time
@@ -157,6 +162,9 @@ func (w *Writing) take(ctx context.Context, fill Fill) error {
 	if err != nil {
 		return err
 	}
+	if err := w.checkImported(ctx); err != nil {
+		return err
+	}
 	w.PointWriter, err = w.Repo.NewPoint(w.Source, w.kind, start, repo.WriterOptions{
 		VerifyStored: w.Verify == "stored", StorageClass: w.StorageClass, Tags: w.Tags,
 	})
@@ -193,6 +201,7 @@ func (w *Writing) finish(ctx context.Context, fill Fill) error {
 	if w.Run.IsZero() {
 		m.Run = w.start.UTC()
 	}
+	w.stampImported(m)
 	w.doubt(ctx, m)
 	w.Progress.At("committing")
 	if err := w.Commit(ctx, m); err != nil {

@@ -60,6 +60,9 @@ func (w *Writing) ServerAsked(at time.Time) { w.serverAsked = at }
 // points are ordered by it: a second backup within the second of the one before
 // waits for the next, or "latest" could mean the older of the two.
 func (w *Writing) begin(ctx context.Context) (time.Time, error) {
+	if w.Imported != nil {
+		return w.Start, nil
+	}
 	points, err := w.Repo.List(ctx, repo.Filter{Source: w.Source, Kind: w.kind})
 	if err != nil {
 		return time.Time{}, err
