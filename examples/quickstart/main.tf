@@ -83,3 +83,32 @@ resource "pgbackup_schedule" "nightly" {
     }
   }
 }
+
+# Once a week the newest backup is restored for real, into a server that the runner
+# starts for itself, and every row is held against the backup. A backup that nobody
+# restored is a hope.
+resource "pgbackup_restore_drill" "weekly" {
+  name   = "weekly"
+  policy = pgbackup_policy.app.id
+  runner = pgbackup_runner.this_host.release
+  cron   = "0 4 * * 0"
+  into   = { scratch_cluster = {} }
+
+  checks = {
+    "every order has a customer" = {
+      sql    = "select count(*) from shop.orders o left join shop.customers c on c.id = o.customer_id where c.id is null"
+      expect = "0"
+    }
+    "reviews were written" = {
+      sql    = "select count(*) from shop.reviews"
+      expect = "> 0"
+    }
+  }
+
+  run_on = {
+    host = {
+      directory         = "${var.folder}/etc/pgbackup"
+      systemd_directory = "${var.folder}/etc/systemd/system"
+    }
+  }
+}

@@ -22,3 +22,8 @@ output "cron_line" {
   description = "The same for hosts without systemd, to go into /etc/cron.d; null where this host's cron has another time zone than the schedule."
   value       = pgbackup_schedule.nightly.cron_line
 }
+
+output "drill_job_file" {
+  description = "The same for the restore drill: pgbackup-runner drill --job FILE."
+  value       = pgbackup_restore_drill.weekly.job_path
+}

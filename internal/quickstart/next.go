@@ -24,7 +24,7 @@ func (t *tour) whatNext(ctx context.Context, took time.Duration) error {
 	if _, err := t.connect(ctx, &contents, cat, list); err != nil || !strings.Contains(contents.String(), "TABLE DATA shop reviews") {
 		return fmt.Errorf("a command to try next, pg_restore --list: %w\n%s", err, contents.String())
 	}
-	fmt.Fprintf(t.out, "\nDone in %s: declared, backed up twice, verified, restored twice, every row equal.\n", took.Round(time.Second))
+	fmt.Fprintf(t.out, "\nDone in %s: declared, backed up twice, verified, restored twice, every row equal, and proven by a drill.\n", took.Round(time.Second))
 	fmt.Fprintf(t.out, "The server is gone and nothing runs any more; %s is kept. Three commands to try next:\n\n", workspace)
 	fmt.Fprintln(t.out, "  "+commandLine(show...))
 	fmt.Fprintln(t.out, "  "+commandLine(cat...)+" | "+commandLine(list...))

@@ -170,6 +170,7 @@ func (t *tour) readOutputs(ctx context.Context) error {
 		Repository output `json:"repository"`
 		Runner     output `json:"runner"`
 		JobFile    output `json:"job_file"`
+		DrillFile  output `json:"drill_job_file"`
 	}
 	if err := json.Unmarshal(text, &outputs); err != nil {
 		return fmt.Errorf("read the outputs: %w", err)
@@ -181,13 +182,16 @@ func (t *tour) readOutputs(ctx context.Context) error {
 	if t.job, err = relative(outputs.JobFile.Value); err != nil {
 		return fmt.Errorf("output job_file: %w", err)
 	}
+	if t.drill, err = relative(outputs.DrillFile.Value); err != nil {
+		return fmt.Errorf("output drill_job_file: %w", err)
+	}
 	units, err := filepath.Glob(systemdFolder + "/*")
-	if err != nil || len(units) != 2 {
-		return errors.Join(fmt.Errorf("%s should hold a service and a timer, it holds: %s", systemdFolder, strings.Join(units, ", ")), err)
+	if err != nil || len(units) != 4 {
+		return errors.Join(fmt.Errorf("%s should hold two services and two timers, it holds: %s", systemdFolder, strings.Join(units, ", ")), err)
 	}
 	fmt.Fprintln(t.out)
 	t.say("These files were made; on a real host they are in /usr/local/bin and /etc:")
-	for _, path := range append([]string{t.installed, t.job}, units...) {
+	for _, path := range append([]string{t.installed, t.job, t.drill}, units...) {
 		if _, err := os.Stat(path); err != nil {
 			return fmt.Errorf("deployed file: %w", err)
 		}
@@ -197,7 +201,7 @@ func (t *tour) readOutputs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return t.showNoSecret(append(append(units, t.job, applyLog), state...))
+	return t.showNoSecret(append(append(units, t.job, t.drill, applyLog), state...))
 }
 
 // showNoSecret holds that neither the password nor the key got into a file.

@@ -20,6 +20,7 @@ type tour struct {
 	server    *testenv.PostgresServer // nil when it does not run
 	installed string                  // the runner as Terraform installed it
 	job       string                  // the job file as Terraform deployed it
+	drill     string                  // the job file of the restore drill
 
 	repository string // its URL
 }
@@ -41,6 +42,7 @@ func (t *tour) walk(ctx context.Context) error {
 		{"What retention would delete", t.rotate},
 		{"Nothing changed, so Terraform plans nothing", t.planNothing},
 		{"A shorter retention, as a reviewer sees it", t.planRetention},
+		{"A restore drill, as the second timer would run it", t.restoreDrill},
 	}
 	for i, s := range steps {
 		t.heading(i+1, s.title)
@@ -119,6 +121,11 @@ func (t *tour) rotate(ctx context.Context) error {
 		return err
 	}
 	return t.run(ctx, t.installed, "rotate", "--dry-run", "--repository", t.repository, "--keep-last", "1")
+}
+
+func (t *tour) restoreDrill(ctx context.Context) error {
+	t.say("The runner starts a server of its own, restores the newest backup into it, compares, and removes it.")
+	return t.run(ctx, t.installed, "drill", "--job", t.drill)
 }
 
 // runRunner runs the installed runner with the deployed job file.
