@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/nearest"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/observe"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
@@ -24,6 +25,7 @@ import (
 type app struct {
 	streams
 	flags       globalFlags
+	args        []string // the command line, without the program's name
 	now         func() time.Time
 	outTerminal bool // standard output is a terminal
 
@@ -31,11 +33,13 @@ type app struct {
 	screen *observe.Screen // standard error, shared by log lines and progress
 	job    *job.Job        // nil without --job
 
-	jobFile  []byte           // the bytes job was read from
-	opened   *repo.Repository // nil until something opens the repository
-	onLambda bool             // the program runs as a function of AWS Lambda
-	scratch  []string         // files that are removed at the end of the run
-	failure  string           // the error the run ended with, as it was told; "" for none
+	jobFile    []byte             // the bytes job was read from
+	opened     *repo.Repository   // nil until something opens the repository
+	copied     *location.Location // where the copy is that is read; nil for the repository itself
+	replicaUse replicaUse         // what the command has to do with a copy
+	onLambda   bool               // the program runs as a function of AWS Lambda
+	scratch    []string           // files that are removed at the end of the run
+	failure    string             // the error the run ended with, as it was told; "" for none
 
 	awsOptions []func(*config.LoadOptions) error // added when the AWS configuration is loaded
 	awsMu      sync.Mutex
@@ -53,6 +57,7 @@ type app struct {
 type globalFlags struct {
 	job, repository, endpoint, region string
 	database, source, policy, key     string
+	from, replica                     string
 	json, quiet                       bool
 	logLevel, logFormat               string
 }
@@ -62,6 +67,8 @@ func (f *globalFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.repository, "repository", "", "`URL` of the repository: file:///directory or s3://bucket/prefix")
 	set.StringVar(&f.endpoint, "s3-endpoint", "", "`URL` of an S3-compatible service instead of AWS")
 	set.StringVar(&f.region, "region", "", "AWS `REGION` of the bucket")
+	set.StringVar(&f.from, "from", "", "read from the `primary` (default) or from the replica, the copy that the bucket's replication makes in another region")
+	set.StringVar(&f.replica, "replica", "", "`URL` of the replica (default the job's, BACKUP_SECONDARY_BUCKET and BACKUP_SECONDARY_REGION, or what the bucket's replication rule says)")
 	set.StringVar(&f.database, "database", "", "`URI` of the database (postgres://user@host/name); the password comes from PGPASSWORD or ~/.pgpass")
 	set.StringVar(&f.source, "source", "", "`NAME` of what is backed up (default database@host; of files, a command or a directory JOB@host)")
 	set.StringVar(&f.policy, "policy", "", "`NAME` of a policy in the repository, or FILE with a policy document")

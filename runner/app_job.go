@@ -66,6 +66,8 @@ func (a *app) fetchJob(ctx context.Context, name string) ([]byte, error) {
 	switch {
 	case errors.Is(err, objstore.ErrNotFound), errors.Is(err, objstore.ErrNoBucket):
 		return nil, exitcode.Errorf(exitcode.NotFound, "job file %s: %w; apply the configuration that deploys it", name, err)
+	case errors.Is(err, objstore.ErrTransient):
+		return nil, fmt.Errorf("job file %s: %w; a replica of the bucket has it under the same key: --job 's3://REPLICA/%s?region=REGION'", name, err, key)
 	case err != nil:
 		return nil, fmt.Errorf("job file %s: %w", name, err)
 	}

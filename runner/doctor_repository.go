@@ -25,7 +25,7 @@ func (d *doctor) repository(ctx context.Context) {
 		d.add("repository", bad, "", "%v", err)
 		return
 	}
-	r, err := repo.Open(ctx, store, repo.OpenOptions{Key: d.keySource(), Log: d.log})
+	r, err := repo.Open(ctx, store, repo.OpenOptions{Key: d.keySource(), Sealed: d.keyReference() != "", Log: d.log})
 	switch {
 	case errors.Is(err, repo.ErrNoRepository):
 		d.add("repository", bad, initHint(ctx, store, err, at), "%v", err)

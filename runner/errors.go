@@ -30,7 +30,7 @@ var meanings = []struct {
 	{exitcode.BadBackup, []error{verify.ErrBad, restore.ErrDiffers}},
 	{exitcode.Locked, []error{repo.ErrLocked}},
 	{exitcode.NotFound, []error{repo.ErrNoRepository, repo.ErrNotFound, objstore.ErrNoBucket, postgres.ErrNoDatabase}},
-	{exitcode.Usage, []error{repo.ErrNoKey, repo.ErrAmbiguous, seal.ErrKeySize, seal.ErrWrongKey, secret.ErrMissing, secret.ErrUnsupported, secretref.ErrNotReference, postgres.ErrNoMatch}},
+	{exitcode.Usage, []error{repo.ErrNoKey, repo.ErrNotSealed, repo.ErrAmbiguous, seal.ErrKeySize, seal.ErrWrongKey, secret.ErrMissing, secret.ErrUnsupported, secretref.ErrNotReference, postgres.ErrNoMatch, restore.ErrUnmet, restore.ErrExists, restore.ErrNoTable, restore.ErrNoMatch, restore.ErrSelection}},
 }
 
 // codeOf gives the exit code of an error.

@@ -16,7 +16,7 @@ func (a *app) openWithKey(ctx context.Context, at location.Location) (*repo.Repo
 	}
 	var used seal.Wrapper
 	find := a.keySource()
-	r, err := repo.Open(ctx, store, repo.OpenOptions{Log: a.log, Key: func(ctx context.Context, suggested []string) (key seal.Wrapper, err error) {
+	r, err := repo.Open(ctx, store, repo.OpenOptions{Log: a.log, Sealed: a.keyReference() != "", Key: func(ctx context.Context, suggested []string) (key seal.Wrapper, err error) {
 		key, err = find(ctx, suggested)
 		used = key
 		return key, err

@@ -85,6 +85,7 @@ func newApp(s streams) *app {
 }
 
 func (a *app) run(ctx context.Context, args []string) exitcode.Code {
+	a.args = args
 	defer a.removeScratch()
 	root := newRoot(a)
 	root.SetArgs(args)

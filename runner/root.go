@@ -43,12 +43,15 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done with warnin
 			}
 			return exitcode.Errorf(exitcode.Usage, "unknown command %q%s", args[0], orHelp(nearest.Suggestion(args[0], commandNames(cmd)), cmd))
 		},
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.prepare(cmd.Context()) },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			a.replicaUse = useOfReplica(cmd)
+			return a.prepare(cmd.Context())
+		},
 	}
 	a.flags.register(root.PersistentFlags())
 	root.AddCommand(
-		newBackup(a), newList(a), newShow(a), newCat(a), newVerify(a), newRotate(a), newRestore(a),
-		newHold(a), newRelease(a), newInit(a), newInstall(a), newDoctor(a), newKey(a), newPolicy(a), newRDS(a), newState(a), newStatus(a), newVersion(a),
+		newBackup(a), newList(a), newShow(a), newCat(a), newVerify(a), newRotate(a), newRestore(a), newImport(a), newCompare(a), newDrill(a), newDrills(a),
+		newAudit(a), newHold(a), newRelease(a), newInit(a), newInstall(a), newDoctor(a), newKey(a), newPolicy(a), newRDS(a), newRunbook(a), newState(a), newStatus(a), newVersion(a),
 	)
 	root.SetFlagErrorFunc(flagError)
 	root.SetOut(a.out) // completion keeps the stream it finds

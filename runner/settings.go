@@ -26,8 +26,18 @@ const (
 	envSecondaryRegion = "BACKUP_SECONDARY_REGION"
 )
 
-// place finds out where the repository is.
+// place is where the repository is that the run works with: its copy, once that is
+// what is read.
 func (a *app) place() (location.Location, error) {
+	if a.copied != nil {
+		return *a.copied, nil
+	}
+	return a.placeIn(a.flags.region)
+}
+
+// placeIn finds out where the repository is; region beats what is written in its URL,
+// "" for none.
+func (a *app) placeIn(region string) (location.Location, error) {
 	text, from := a.flags.repository, "--repository"
 	if bucket := os.Getenv(envBucket); text == "" && bucket != "" {
 		text, from = bucket, envBucket
@@ -46,16 +56,20 @@ func (a *app) place() (location.Location, error) {
 		return at, usagef("%s: %w", from, err)
 	}
 	if at.IsDirectory() {
-		if a.flags.endpoint != "" || a.flags.region != "" {
+		if a.flags.endpoint != "" || region != "" {
 			return at, usagef("--s3-endpoint and --region belong to an S3 repository, %s is a directory", at)
 		}
 		return at, nil
 	}
-	return a.bucketPlace(from, text)
+	return a.bucketPlaceIn(from, text, region)
 }
 
 // bucketPlace is a place in S3, with the endpoint and region that flags give.
 func (a *app) bucketPlace(from, text string) (location.Location, error) {
+	return a.bucketPlaceIn(from, text, a.flags.region)
+}
+
+func (a *app) bucketPlaceIn(from, text, region string) (location.Location, error) {
 	at, err := location.Parse(text)
 	if err != nil {
 		return at, usagef("%s: %w", from, err)
@@ -66,7 +80,7 @@ func (a *app) bucketPlace(from, text string) (location.Location, error) {
 			return at, usagef("--s3-endpoint: %w", err)
 		}
 	}
-	at.Region = cmp.Or(a.flags.region, os.Getenv(envRegion), at.Region)
+	at.Region = cmp.Or(region, os.Getenv(envRegion), at.Region)
 	return at, nil
 }
 
@@ -97,32 +111,56 @@ func (a *app) withKeyTrail(err error) error {
 	if !errors.Is(err, repo.ErrNoKey) || len(a.keyMissed) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w; the repository names its key, but: %w; put it back or give --key", err, errors.Join(a.keyMissed...))
+	err = fmt.Errorf("%w; the repository names its key, but: %w; put it back or give --key", err, errors.Join(a.keyMissed...))
+	return a.withKeyRegion(err)
 }
 
-// open opens the repository.
+// open opens the repository, or the copy of it that the command line asks for.
 func (a *app) open(ctx context.Context) (*repo.Repository, error) {
-	at, err := a.place()
+	replica, err := a.readsReplica()
 	if err != nil {
 		return nil, err
 	}
+	if replica {
+		return a.openReplica(ctx)
+	}
+	return a.openPrimary(ctx)
+}
+
+// openPrimary opens the repository itself. Where it does not answer a command that
+// only reads, the error says how its copy is read.
+func (a *app) openPrimary(ctx context.Context) (*repo.Repository, error) {
+	region := a.flags.region
+	if a.copied != nil {
+		region = "" // it is that of the copy
+	}
+	at, err := a.placeIn(region)
+	if err != nil {
+		return nil, err
+	}
+	r, err := a.openAt(ctx, at, false)
+	if err != nil {
+		return nil, a.withReplicaHint(at, withInitHint(err, at))
+	}
+	if second := os.Getenv(envSecondaryBucket); second != "" {
+		a.log.Info("a second copy is made by replication of the bucket, not by this program: "+envSecondaryBucket+" and "+envSecondaryRegion+" only say where --from replica reads", "bucket", second)
+	}
+	a.opened = r
+	return r, nil
+}
+
+// openAt opens the repository, or a copy of one, at a place.
+func (a *app) openAt(ctx context.Context, at location.Location, isCopy bool) (*repo.Repository, error) {
 	options := location.OpenOptions{}
 	if a.job != nil {
 		options.BytesPerSecond = a.job.Limits.UploadRate
 	}
 	store, err := a.openStore(ctx, at, options)
 	if err != nil {
-		return nil, withInitHint(err, at)
+		return nil, err
 	}
-	r, err := repo.Open(ctx, store, repo.OpenOptions{Key: a.keySource(), Log: a.log})
-	if err != nil {
-		return nil, withInitHint(notEmpty(ctx, store, err), at)
-	}
-	if second := os.Getenv(envSecondaryBucket); second != "" {
-		a.log.Info("a second copy is made by replication of the bucket, not by this program: "+envSecondaryBucket+" and "+envSecondaryRegion+" are not used", "bucket", second)
-	}
-	a.opened = r
-	return r, nil
+	r, err := repo.Open(ctx, store, repo.OpenOptions{Key: a.keySource(), Sealed: a.keyReference() != "", Log: a.log, Copy: isCopy})
+	return r, notEmpty(ctx, store, err)
 }
 
 // openStore opens the object store at a place, with this run's way to AWS.

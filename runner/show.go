@@ -103,6 +103,11 @@ func describeOrigin(m *repo.Manifest, add func(name, format string, args ...any)
 		add("dumped with", "%s", m.Tool)
 		add("contents", "%s, %s, %s", plural(m.Totals.Tables, "table"), plural(m.Totals.Rows, "row"), plural(m.Totals.LargeObjects, "large object"))
 		add("size", "%s of table data, %s stored", size(m.Totals.Bytes), size(m.StoredSize()))
+		if o := m.Origin; o != nil && o.Imported != nil {
+			add("imported from", "%s (%s), SHA-256 %s", o.Imported.Name, describeImported(*o.Imported), o.Imported.SHA256)
+			add("dated by", "%s", o.Imported.DateFrom)
+			add("left out", "%s", strings.Join(o.Imported.Notes, "; "))
+		}
 		return
 	}
 	if m.Server.Version != "" {

@@ -21,6 +21,7 @@ type verifyFlags struct {
 	all, noMark, clear bool
 	jobs               int
 	kind               string
+	thaw               thawFlags
 }
 
 func newVerify(a *app) *cobra.Command {
@@ -33,7 +34,8 @@ was made while dumping. Without arguments the newest point of each source is rea
 
 A bad point is marked as bad: it is no longer "latest", takes no place in the
 retention, and stays until somebody looks. Trouble in reaching the store is no
-verdict: exit code 1, not 6.`,
+verdict: exit code 1, not 6. Points that are archived are named and not read, unless
+--thaw brings them back; they do not make a verification of others fail.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), args, f) },
 	}
@@ -43,6 +45,7 @@ verdict: exit code 1, not 6.`,
 	set.BoolVar(&f.clear, "clear", false, "take back the mark of points that prove good")
 	set.IntVar(&f.jobs, "jobs", 1, "points read at once; each takes about 60 MiB of memory")
 	set.StringVar(&f.kind, "kind", "", "only points of this `KIND`")
+	f.thaw.register(set)
 	return cmd
 }
 
@@ -53,8 +56,14 @@ func (a *app) verify(ctx context.Context, names []string, f verifyFlags) error {
 	case f.jobs < 1 || f.jobs > 64:
 		return usagef("--jobs %d: give a number from 1 to 64", f.jobs)
 	}
+	if _, err := f.thaw.plan(); err != nil {
+		return err
+	}
 	r, err := a.open(ctx)
 	if err != nil {
+		return err
+	}
+	if err := a.verifyCopy(&f); err != nil {
 		return err
 	}
 	points, err := a.verifyPoints(ctx, r, names, f)
@@ -63,6 +72,11 @@ func (a *app) verify(ctx context.Context, names []string, f verifyFlags) error {
 	}
 	if len(points) == 0 {
 		return a.nothingToVerify(ctx, r, f.kind)
+	}
+	if f.thaw.ask {
+		if err := a.allThawed(ctx, r, refsOf(points), f.thaw); err != nil {
+			return err
+		}
 	}
 	// On a terminal the list at the end says what is bad, once.
 	log := a.log
@@ -81,7 +95,7 @@ func (a *app) verify(ctx context.Context, names []string, f verifyFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.verifyReport(report)
+	return a.verifyReport(report, func() error { return a.toldArchived(ctx, r, report, len(names) > 0) })
 }
 
 // verifyPoints selects what to read: ids, everything, or the newest of each source.
@@ -134,7 +148,9 @@ func (a *app) nothingToVerify(ctx context.Context, r *repo.Repository, kind stri
 	return exitcode.Errorf(exitcode.NotFound, "there is nothing to verify%s: no recovery points in %s", of, r.URL())
 }
 
-func (a *app) verifyReport(report verify.Report) error {
+// verifyReport tells what was found. archived tells of what was not read because it is
+// archived, and whether that is an error.
+func (a *app) verifyReport(report verify.Report, archived func() error) error {
 	a.warn(report.Warnings...)
 	for i, u := range report.Unchecked {
 		if i > 0 || len(report.Bad) > 0 { // the first one is the error, unless something is bad
@@ -158,6 +174,9 @@ func (a *app) verifyReport(report verify.Report) error {
 		return fmt.Errorf("%w: %s, %s: see the list of what is bad", verify.ErrBad, b.ID, b.Object)
 	}
 	if err := report.Err(); err != nil {
+		return err
+	}
+	if err := archived(); err != nil {
 		return err
 	}
 	if report.Checked > 0 {
