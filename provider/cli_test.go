@@ -55,10 +55,10 @@ func TestTheExamplesAreValidConfigurations(t *testing.T) {
 	cli := testenv.Terraform(t)
 	config := built(t)
 	examples, err := filepath.Glob("../examples/resources/*/resource.tf")
-	if err != nil || len(examples) != 7 {
+	if err != nil || len(examples) != 8 {
 		t.Fatalf("%v, %v", examples, err)
 	}
-	for others, n := range map[string]int{"../examples/data-sources/*/data-source.tf": 5, "../examples/functions/*/function.tf": 2, "../examples/ephemeral-resources/*/ephemeral-resource.tf": 1} {
+	for others, n := range map[string]int{"../examples/data-sources/*/data-source.tf": 7, "../examples/functions/*/function.tf": 2, "../examples/ephemeral-resources/*/ephemeral-resource.tf": 1} {
 		found, err := filepath.Glob(others)
 		if err != nil || len(found) != n {
 			t.Fatalf("%s: %v, %v", others, found, err)
@@ -108,6 +108,7 @@ func TestTheExamplesAreValidConfigurations(t *testing.T) {
 
 // beside is what examples take for granted, by the reference to it.
 var beside = map[string]string{
+	"pgbackup_repository.main":  "resource \"pgbackup_repository\" \"main\" {\n s3 = {\n bucket = \"acme-pg-backups\"\n prefix = \"prod\"\n replica = {\n bucket = \"acme-pg-backups-dr\"\n region = \"eu-west-1\"\n }\n }\n}\n",
 	"pgbackup_policy.prod":      "resource \"pgbackup_policy\" \"prod\" {\n name = \"prod\"\n repository = \"s3://acme-pg-backups/prod\"\n retention = { keep_daily = 30 }\n}\n",
 	"pgbackup_schedule.nightly": "resource \"pgbackup_schedule\" \"nightly\" {\n name = \"nightly\"\n policy = \"s3://acme-pg-backups/prod#prod\"\n runner = \"host:/usr/local/bin/pgbackup-runner#x86_64:" + strings.Repeat("0a", 32) + "\"\n cron = \"0 2 * * *\"\n job = { rotate = {} }\n run_on = { host = { directory = \"/etc/pgbackup\" } }\n}\n",
 	"pgbackup_alarm.prod":       "resource \"pgbackup_alarm\" \"prod\" {\n policy = \"s3://acme-pg-backups/prod#prod\"\n}\n",
@@ -153,6 +154,7 @@ func TestASecretWrittenInsteadOfItsReferenceIsNotPrinted(t *testing.T) {
 	for name, text := range map[string]string{
 		"key of a repository": "resource \"pgbackup_repository\" \"main\" {\n  directory = { path = \"/x\" }\n  encryption = {\n    key_ref = %q\n  }\n}\n",
 		"key of a schedule":   "resource \"pgbackup_schedule\" \"main\" {\n  name = \"a\"\n  policy = \"file:///x#a\"\n  cron = \"@daily\"\n  key_ref = %q\n  job = { rotate = {} }\n  run_on = { host = { directory = \"/x\", runner_path = \"/x/r\" } }\n}\n",
+		"password of a drill": "resource \"pgbackup_restore_drill\" \"main\" {\n  name = \"a\"\n  policy = \"file:///x#a\"\n  cron = \"@daily\"\n  into = {\n    scratch_cluster = {}\n    database = {\n      server = {\n        password_ref = %q\n      }\n    }\n  }\n  run_on = { host = { directory = \"/x\", runner_path = \"/x/r\" } }\n}\n",
 		"password":            "resource \"pgbackup_schedule\" \"main\" {\n  name = \"a\"\n  policy = \"file:///x#a\"\n  cron = \"@daily\"\n  job = {\n    logical = {\n      server = {\n        password_ref = %q\n      }\n    }\n  }\n  run_on = { host = { directory = \"/x\", runner_path = \"/x/r\" } }\n}\n",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -25,6 +25,7 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/rdsretention"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/recoverypoint"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/repository"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/restoredrill"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/runnerbinary"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/schedule"
 )
@@ -71,11 +72,11 @@ func (p *pgbackup) Configure(ctx context.Context, req fwprovider.ConfigureReques
 }
 
 func (p *pgbackup) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{repository.New, policy.New, runnerbinary.New, schedule.New, alarm.New, rdsretention.New, recoverypoint.New}
+	return []func() resource.Resource{repository.New, policy.New, runnerbinary.New, schedule.New, restoredrill.New, alarm.New, rdsretention.New, recoverypoint.New}
 }
 
 func (p *pgbackup) DataSources(context.Context) []func() datasource.DataSource {
-	return []func() datasource.DataSource{source.NewRecoveryPoints, source.NewRetentionPreview, source.NewIAMPolicy, source.NewAlarmStates, source.NewRDSSnapshots}
+	return []func() datasource.DataSource{source.NewRecoveryPoints, source.NewRetentionPreview, source.NewIAMPolicy, source.NewAlarmStates, source.NewRDSSnapshots, source.NewDrillReports, source.NewRunbook}
 }
 
 func (p *pgbackup) EphemeralResources(context.Context) []func() fwephemeral.EphemeralResource {

@@ -73,7 +73,7 @@ func TestEveryAttributeIsDescribed(t *testing.T) {
 			t.Errorf("function %s has no description", name)
 		}
 	}
-	if a, b, c := len(schemas.ResourceSchemas), len(schemas.DataSourceSchemas), len(schemas.Functions); a != 7 || b != 5 || c != 2 {
+	if a, b, c := len(schemas.ResourceSchemas), len(schemas.DataSourceSchemas), len(schemas.Functions); a != 8 || b != 7 || c != 2 {
 		t.Errorf("%d resources, %d data sources, %d functions", a, b, c)
 	}
 }

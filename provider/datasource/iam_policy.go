@@ -82,7 +82,7 @@ func (d *IAMPolicy) ValidateConfig(ctx context.Context, req datasource.ValidateC
 	said := !kind.IsNull() && !repository.IsNull()
 	switch {
 	case job.IsNull() && !said:
-		resp.Diagnostics.AddError("pgbackup_iam_policy: which job?", "Give job, the job_json of a pgbackup_schedule, or kind and repository.")
+		resp.Diagnostics.AddError("pgbackup_iam_policy: which job?", "Give job, the job_json of a pgbackup_schedule or pgbackup_restore_drill, or kind and repository.")
 	case !job.IsNull() && (!kind.IsNull() || !repository.IsNull()):
 		resp.Diagnostics.AddAttributeError(path.Root("job"), "pgbackup_iam_policy: two jobs", "The job says kind and repository itself: leave them out, or the job.")
 	}

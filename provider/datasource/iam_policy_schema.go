@@ -34,8 +34,8 @@ func (d *IAMPolicy) Schema(_ context.Context, _ datasource.SchemaRequest, resp *
 		MarkdownDescription: "The least that a job needs to be allowed in AWS, as a policy for the role it runs with, and who may take on that role. A job of backups may not write the runner, the keys, the policies or the files of jobs, nor delete versions of objects.\n\n" +
 			"Schedules on `fargate` and `lambda` make their roles themselves; this is for the roles you bring, for hosts, Kubernetes and GitHub Actions. It reads nothing but the account of the provider's credentials.",
 		Attributes: map[string]schema.Attribute{
-			"job":  optional("The job, as the `job_json` of a `pgbackup_schedule`: the policy then has exactly the secrets it names. Instead of `kind` and `repository`."),
-			"kind": optional("Kind of the jobs the policy is for, such as `logical` or `rotate`.", stringvalidator.OneOf(job.Kinds()...)),
+			"job":  optional("The job, as the `job_json` of a `pgbackup_schedule` or `pgbackup_restore_drill`: the policy then has exactly the secrets it names, and the replica or the RDS instance of a drill. Instead of `kind` and `repository`."),
+			"kind": optional("Kind of the jobs the policy is for, such as `logical`, `rotate` or `drill`.", stringvalidator.OneOf(job.Kinds()...)),
 			"repository": optional("The `id` of a `pgbackup_repository`, or its URL, such as `s3://acme-pg-backups/prod?region=eu-west-1`.",
 				valid.Repository()),
 			"policy":       optional("The `id` or name of the policy that the jobs go by. With one, backups rotate what they made and put points into tiers."),

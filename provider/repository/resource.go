@@ -207,6 +207,12 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		resp.Diagnostics.AddWarning(fmt.Sprintf("pgbackup_repository (%s) is another repository than before", id),
 			fmt.Sprintf("It was %s and is now %s: something else was put in its place.", m.RepositoryID.ValueString(), opened.ID()))
 	}
+	if m.Sealed.ValueBool() && !opened.Sealed() && opened.ID() == m.RepositoryID.ValueString() {
+		resp.Diagnostics.AddError(fmt.Sprintf("pgbackup_repository (%s) says that it is not encrypted any more", id),
+			"Its repository.json was replaced: an encrypted repository never becomes one that is not. Points in it may be forged, and runners without key_ref would write backups in clear. "+
+				"Restore repository.json from an older version of the object or from the replica, find out who could write there, and trust nothing that was written since.")
+		return
+	}
 	if m.Encryption.IsNull() == opened.Sealed() {
 		ref := ""
 		if opened.Sealed() && len(opened.References) > 0 {

@@ -21,25 +21,25 @@ import (
 
 func TestAccSchedule_onFargateDriftIsPutRight(t *testing.T) {
 	c := newCloud(t)
-	w := providertest.NewWorkspace(t, c.config(c.one, "rotate = {}", onFargate))
+	w := providertest.NewWorkspace(t, c.config(c.One, "rotate = {}", onFargate))
 	w.Plan()
 	first := w.Show(address)
 	planned := first.After
 	if planned["id"] == nil || planned["role_arn"] == nil || first.Unknown["deployment"] != true {
 		t.Errorf("without a repository yet, all but what the role may read is known: %v, not %v", planned, first.Unknown)
 	}
-	w.Configure(c.config(c.one, "rotate = {}", onFargate, `key_ref = "ssm:/key"`))
+	w.Configure(c.config(c.One, "rotate = {}", onFargate, `key_ref = "ssm:/key"`))
 	w.Plan()
 	if text, _ := w.Show(address).After["deployment"].(string); !strings.Contains(text, `"task_definition"`) || !strings.Contains(text, `"PGCONNECT_TIMEOUT"`) || !strings.Contains(text, "ssm:GetParameter") {
 		t.Errorf("the plan does not show what will be in AWS: %v", w.Show(address).After)
 	}
-	w.Configure(c.config(c.one, "rotate = {}", onFargate))
+	w.Configure(c.config(c.One, "rotate = {}", onFargate))
 	w.Plan()
 	if r := w.ApplySaved(); r.Failed {
 		t.Fatal(r)
 	}
 	plansNothing(t, w, "after the first apply")
-	made := c.made()
+	made := c.Made()
 	if len(made) != 8 {
 		t.Errorf("made: %s", strings.Join(made, "\n"))
 	}
@@ -48,7 +48,7 @@ func TestAccSchedule_onFargateDriftIsPutRight(t *testing.T) {
 		t.Errorf("state: %v", state)
 	}
 	name := strings.Split(fmt.Sprint(state["id"]), "/")[1]
-	jobKey := c.keys("jobs/nightly/")[0]
+	jobKey := c.Keys("jobs/nightly/")[0]
 	ctx, cfg := t.Context(), c.Config()
 	for what, damage := range map[string]func() error{
 		"schedule deleted": func() error {
@@ -116,21 +116,21 @@ func TestAccSchedule_onFargateDriftIsPutRight(t *testing.T) {
 		plansNothing(t, w, what)
 	}
 	var families []string
-	for _, m := range c.made() {
+	for _, m := range c.Made() {
 		families = append(families, m[:strings.LastIndexAny(m, ":")+1]) // without the number of a revision
 	}
 	if len(families) != len(made) {
-		t.Errorf("made in the end: %s", strings.Join(c.made(), "\n"))
+		t.Errorf("made in the end: %s", strings.Join(c.Made(), "\n"))
 	}
 	w.Command("destroy", "-auto-approve", "-target="+address)
-	if made := c.made(); len(made) > 0 || len(c.keys("jobs/")) > 0 || slices.ContainsFunc(c.keys("runner/"), func(k string) bool { return strings.Contains(k, "used-by") }) {
-		t.Errorf("left after the destroy: %v %v %v", made, c.keys("jobs/"), c.keys("runner/"))
+	if made := c.Made(); len(made) > 0 || len(c.Keys("jobs/")) > 0 || slices.ContainsFunc(c.Keys("runner/"), func(k string) bool { return strings.Contains(k, "used-by") }) {
+		t.Errorf("left after the destroy: %v %v %v", made, c.Keys("jobs/"), c.Keys("runner/"))
 	}
 }
 
 func TestAccSchedule_aPlanWithoutSTSOrWithAnUnknownPolicyShowsLessAndTheApplyAll(t *testing.T) {
 	c := newCloud(t)
-	unknown := strings.Replace(c.config(c.one, "rotate = {}", onFargate), "pgbackup_policy.prod.id\n  runner", "terraform_data.policy.output\n  runner", 1) +
+	unknown := strings.Replace(c.config(c.One, "rotate = {}", onFargate), "pgbackup_policy.prod.id\n  runner", "terraform_data.policy.output\n  runner", 1) +
 		"resource \"terraform_data\" \"policy\" {\n  input = pgbackup_policy.prod.id\n}\n"
 	w := providertest.NewWorkspace(t, unknown)
 	if r := w.Plan(); r.Failed || w.Show(address).Unknown["deployment"] != true {
@@ -141,17 +141,17 @@ func TestAccSchedule_aPlanWithoutSTSOrWithAnUnknownPolicyShowsLessAndTheApplyAll
 	if r := w.Plan(); !r.Failed || !strings.Contains(r.String(), "job.logical.server.host") {
 		t.Errorf("a wrong job: %s", r)
 	}
-	w.Configure(c.config(c.one, "rotate = {}", onFargate))
-	c.refusing(func(service string, _ *http.Request) bool { return service == "sts" })
+	w.Configure(c.config(c.One, "rotate = {}", onFargate))
+	c.Refusing(func(service string, _ *http.Request) bool { return service == "sts" })
 	r := w.Plan()
 	if warned := strings.Join(r.Warnings(), "\n"); r.Failed || !strings.Contains(warned, "only known after apply") || w.Show(address).Unknown["id"] != true {
 		t.Fatalf("a plan without STS: %s", r)
 	}
-	c.refusing(nil)
+	c.Refusing(nil)
 	if r := w.ApplySaved(); r.Failed {
 		t.Fatal(r)
 	}
 	plansNothing(t, w, "made from a plan without STS")
-	c.refusing(func(service string, _ *http.Request) bool { return service == "sts" })
+	c.Refusing(func(service string, _ *http.Request) bool { return service == "sts" })
 	plansNothing(t, w, "without STS, and nothing changed")
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/deployment"
 )
 
 // toJob takes the one kind that is given into the job.
@@ -23,23 +24,23 @@ func (b jobModel) toJob(ctx context.Context, j *job.Job, errs *[]error) {
 	})
 	kind(b.Globals != nil, job.KindGlobals, func() {
 		b.Globals.take(j)
-		j.Globals = &job.Globals{Server: b.Globals.Server.toJob("job.globals.server", errs), DatabaseURLRef: reference("job.globals.database_url_ref", b.Globals.DatabaseURLRef, errs)}
+		j.Globals = &job.Globals{Server: b.Globals.Server.ToJob("job.globals.server", errs), DatabaseURLRef: deployment.Reference("job.globals.database_url_ref", b.Globals.DatabaseURLRef, errs)}
 	})
 	kind(b.Config != nil, job.KindConfig, func() {
 		c := b.Config
 		c.take(j)
 		j.Config = &job.Config{
-			Server: c.Server.toJob("job.config.server", errs), DatabaseURLRef: reference("job.config.database_url_ref", c.DatabaseURLRef, errs),
+			Server: c.Server.ToJob("job.config.server", errs), DatabaseURLRef: deployment.Reference("job.config.database_url_ref", c.DatabaseURLRef, errs),
 			Directory: c.Directory.ValueString(), RDSInstance: c.RDSInstance.ValueString(), RDSCluster: c.RDSCluster.ValueString(), Region: c.Region.ValueString(),
 		}
 	})
 	kind(b.Files != nil, job.KindFiles, func() {
 		b.Files.take(j)
-		j.Files = &job.Files{Paths: texts(ctx, b.Files.Paths, errs), Exclude: texts(ctx, b.Files.Exclude, errs), OneFileSystem: b.Files.OneFileSystem.ValueBool()}
+		j.Files = &job.Files{Paths: deployment.Texts(ctx, b.Files.Paths, errs), Exclude: deployment.Texts(ctx, b.Files.Exclude, errs), OneFileSystem: b.Files.OneFileSystem.ValueBool()}
 	})
 	kind(b.Command != nil, job.KindCommand, func() {
 		b.Command.take(j)
-		j.Command = &job.Command{Argv: texts(ctx, b.Command.Argv, errs), TimeLimit: span("job.command.time_limit", b.Command.TimeLimit, errs), FileName: b.Command.FileName.ValueString()}
+		j.Command = &job.Command{Argv: deployment.Texts(ctx, b.Command.Argv, errs), TimeLimit: deployment.Span("job.command.time_limit", b.Command.TimeLimit, errs), FileName: b.Command.FileName.ValueString()}
 	})
 	kind(b.RDSSnapshot != nil, job.KindRDSSnapshot, func() {
 		s := b.RDSSnapshot
@@ -49,7 +50,7 @@ func (b jobModel) toJob(ctx context.Context, j *job.Job, errs *[]error) {
 	kind(b.Rotate != nil, job.KindRotate, func() {})
 	kind(b.Verify != nil, job.KindVerify, func() {})
 	kind(b.Freshness != nil, job.KindFreshness, func() {
-		if age := span("job.freshness.max_age", b.Freshness.MaxAge, errs); !age.IsZero() {
+		if age := deployment.Span("job.freshness.max_age", b.Freshness.MaxAge, errs); !age.IsZero() {
 			j.Freshness = &job.Freshness{MaxAge: age}
 		}
 	})
@@ -65,24 +66,11 @@ func (p pointModel) take(j *job.Job) {
 
 func (l logicalModel) toJob(ctx context.Context, errs *[]error) *job.Logical {
 	return &job.Logical{
-		Databases:     texts(ctx, l.Databases, errs),
-		IncludeTables: texts(ctx, l.IncludeTables, errs), ExcludeTables: texts(ctx, l.ExcludeTables, errs),
-		IncludeSchemas: texts(ctx, l.IncludeSchemas, errs), ExcludeSchemas: texts(ctx, l.ExcludeSchemas, errs),
-		DatabaseURLRef: reference("job.logical.database_url_ref", l.DatabaseURLRef, errs),
+		Databases:     deployment.Texts(ctx, l.Databases, errs),
+		IncludeTables: deployment.Texts(ctx, l.IncludeTables, errs), ExcludeTables: deployment.Texts(ctx, l.ExcludeTables, errs),
+		IncludeSchemas: deployment.Texts(ctx, l.IncludeSchemas, errs), ExcludeSchemas: deployment.Texts(ctx, l.ExcludeSchemas, errs),
+		DatabaseURLRef: deployment.Reference("job.logical.database_url_ref", l.DatabaseURLRef, errs),
 		Globals:        l.Globals.ValueBoolPointer(),
-		Server:         l.Server.toJob("job.logical.server", errs),
-	}
-}
-
-func (s *serverModel) toJob(at string, errs *[]error) job.Server {
-	if s == nil {
-		return job.Server{}
-	}
-	return job.Server{
-		Host: s.Host.ValueString(), Port: int(s.Port.ValueInt64()), User: s.User.ValueString(),
-		PasswordRef: reference(at+".password_ref", s.PasswordRef, errs),
-		SSLMode:     s.SSLMode.ValueString(), SSLRootCert: s.SSLRootCert.ValueString(), SSLRootCertRef: reference(at+".sslrootcert_ref", s.SSLRootCertRef, errs),
-		SSLCert: s.SSLCert.ValueString(), SSLKey: s.SSLKey.ValueString(),
-		MaintenanceDatabase: s.MaintenanceDatabase.ValueString(),
+		Server:         l.Server.ToJob("job.logical.server", errs),
 	}
 }

@@ -1,6 +1,10 @@
 package schedule
 
-import "github.com/hashicorp/terraform-plugin-framework/types"
+import (
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/deployment"
+)
 
 // The models of the blocks are used once everything in them is known. Nil is a
 // block that was not given.
@@ -27,15 +31,9 @@ type pointModel struct {
 	Verification types.String `tfsdk:"verification"`
 }
 
-// reachModel says which server of PostgreSQL is meant.
-type reachModel struct {
-	DatabaseURLRef types.String `tfsdk:"database_url_ref"`
-	Server         *serverModel `tfsdk:"server"`
-}
-
 type logicalModel struct {
 	pointModel
-	reachModel
+	deployment.Reach
 	Databases      types.List `tfsdk:"databases"`
 	IncludeTables  types.List `tfsdk:"include_tables"`
 	ExcludeTables  types.List `tfsdk:"exclude_tables"`
@@ -46,12 +44,12 @@ type logicalModel struct {
 
 type globalsModel struct {
 	pointModel
-	reachModel
+	deployment.Reach
 }
 
 type configModel struct {
 	pointModel
-	reachModel
+	deployment.Reach
 	Directory   types.String `tfsdk:"directory"`
 	RDSInstance types.String `tfsdk:"rds_instance"`
 	RDSCluster  types.String `tfsdk:"rds_cluster"`
@@ -81,24 +79,4 @@ type rdsSnapshotModel struct {
 
 type freshnessModel struct {
 	MaxAge types.String `tfsdk:"max_age"`
-}
-
-type serverModel struct {
-	Host                types.String `tfsdk:"host"`
-	Port                types.Int64  `tfsdk:"port"`
-	User                types.String `tfsdk:"user"`
-	PasswordRef         types.String `tfsdk:"password_ref"`
-	SSLMode             types.String `tfsdk:"sslmode"`
-	SSLRootCert         types.String `tfsdk:"sslrootcert"`
-	SSLRootCertRef      types.String `tfsdk:"sslrootcert_ref"`
-	SSLCert             types.String `tfsdk:"sslcert"`
-	SSLKey              types.String `tfsdk:"sslkey"`
-	MaintenanceDatabase types.String `tfsdk:"maintenance_database"`
-}
-
-type notificationModel struct {
-	Channel   types.String `tfsdk:"channel"`
-	URLRef    types.String `tfsdk:"url_ref"`
-	SecretRef types.String `tfsdk:"secret_ref"`
-	On        types.List   `tfsdk:"on"`
 }

@@ -21,7 +21,7 @@ const (
 func (c *cloud) beside(w *providertest.Workspace, job, runOn string) string {
 	id := fmt.Sprint(w.State("pgbackup_policy.prod")["id"])
 	release := fmt.Sprint(w.State("pgbackup_runner.main")["release"])
-	config := c.config(c.one, job, runOn)
+	config := c.config(c.One, job, runOn)
 	provider, _, _ := strings.Cut(config, `resource "pgbackup_repository"`)
 	_, schedule, _ := strings.Cut(config, `resource "pgbackup_schedule"`)
 	return provider + `resource "pgbackup_schedule"` + strings.NewReplacer("pgbackup_policy.prod.id", fmt.Sprintf("%q", id), "pgbackup_runner.main.release", fmt.Sprintf("%q", release)).Replace(schedule)
@@ -29,14 +29,14 @@ func (c *cloud) beside(w *providertest.Workspace, job, runOn string) string {
 
 // all is everything there is of schedules.
 func (c *cloud) all() []string {
-	return append(append(c.made(), c.keys("jobs/")...), c.keys("runner/")...)
+	return append(append(c.Made(), c.Keys("jobs/")...), c.Keys("runner/")...)
 }
 
 func TestAccSchedule_oneOfTheSameNameIsNeitherTakenOverNorRemoved(t *testing.T) {
 	for target, runOn := range map[string]string{"fargate": onFargate, "lambda": onLambda, "kubernetes": onCluster} {
 		t.Run(target, func(t *testing.T) {
 			c := newCloud(t)
-			first := providertest.NewWorkspace(t, c.config(c.one, "rotate = {}", runOn))
+			first := providertest.NewWorkspace(t, c.config(c.One, "rotate = {}", runOn))
 			first.MustApply()
 			before, id := c.all(), fmt.Sprint(first.State(address)["id"])
 			second := providertest.NewWorkspace(t, c.beside(first, "verify = {}", runOn))
@@ -56,13 +56,13 @@ func TestAccSchedule_oneOfTheSameNameIsNeitherTakenOverNorRemoved(t *testing.T) 
 			// The same in every respect: an apply that ended before Terraform noted it.
 			// When that breaks off again, what was there stays.
 			second.Configure(c.beside(first, "rotate = {}", runOn))
-			c.refusing(func(service string, r *http.Request) bool {
+			c.Refusing(func(service string, r *http.Request) bool {
 				return service == "scheduler" && strings.HasPrefix(r.URL.Path, "/tags/") && r.Method == http.MethodPost
 			})
 			if r := second.Apply(); !r.Failed || !strings.Contains(r.String(), "scheduler:TagResource") {
 				t.Errorf("an apply that breaks off: %s", r)
 			}
-			c.refusing(nil)
+			c.Refusing(nil)
 			if now := c.all(); !slices.Equal(now, before) {
 				t.Errorf("a failed create changed\n%s\nto\n%s", strings.Join(before, "\n"), strings.Join(now, "\n"))
 			}
@@ -74,7 +74,7 @@ func TestAccSchedule_oneOfTheSameNameIsNeitherTakenOverNorRemoved(t *testing.T) 
 				t.Errorf("the one before removed what was taken over:\n%s\nis\n%s", strings.Join(before, "\n"), strings.Join(now, "\n"))
 			}
 			second.Command("destroy", "-auto-approve")
-			if made := append(c.made(), c.keys("jobs/")...); len(made) > 0 {
+			if made := append(c.Made(), c.Keys("jobs/")...); len(made) > 0 {
 				t.Errorf("left: %v", made)
 			}
 		})
@@ -83,7 +83,7 @@ func TestAccSchedule_oneOfTheSameNameIsNeitherTakenOverNorRemoved(t *testing.T) 
 
 func TestAccSchedule_twoOfTheSameNameInOneConfigurationAreRefused(t *testing.T) {
 	c := newCloud(t)
-	config := c.config(c.one, "rotate = {}", onLambda)
+	config := c.config(c.One, "rotate = {}", onLambda)
 	_, again, _ := strings.Cut(config, `resource "pgbackup_schedule" "nightly"`)
 	w := providertest.NewWorkspace(t, config+`resource "pgbackup_schedule" "again"`+again)
 	if r := w.Apply(); !r.Failed || len(r.Errors()) != 1 || !providertest.Message("another pgbackup_schedule of this configuration is called").MatchString(r.String()) {
@@ -103,7 +103,7 @@ func TestAccSchedule_replacedWithCreateBeforeDestroyItIsThere(t *testing.T) {
 	} {
 		t.Run(target, func(t *testing.T) {
 			c := newCloud(t)
-			w := providertest.NewWorkspace(t, c.config(c.one, "rotate = {}", runOn, "lifecycle {\n create_before_destroy = true\n }"))
+			w := providertest.NewWorkspace(t, c.config(c.One, "rotate = {}", runOn, "lifecycle {\n create_before_destroy = true\n }"))
 			w.MustApply()
 			before := c.all()
 			w.MustApply("-replace=" + address)
@@ -133,16 +133,16 @@ func TestAccSchedule_replacedWithCreateBeforeDestroyItIsThere(t *testing.T) {
 
 func TestAccSchedule_theJobFileThatAStartedTaskAsksForStays(t *testing.T) {
 	c := newCloud(t)
-	config := c.config(c.one, "rotate = {}", onFargate)
+	config := c.config(c.One, "rotate = {}", onFargate)
 	w := providertest.NewWorkspace(t, config)
 	w.MustApply()
-	before := c.keys("jobs/")
+	before := c.Keys("jobs/")
 	w.Configure(strings.Replace(config, `"0 2 * * *"`, `"0 3 * * *"`, 1))
 	w.MustApply()
-	if now := c.keys("jobs/"); len(before) != 1 || len(now) != 2 || !slices.Contains(now, before[0]) {
+	if now := c.Keys("jobs/"); len(before) != 1 || len(now) != 2 || !slices.Contains(now, before[0]) {
 		t.Errorf("job files: %v, then %v", before, now)
 	}
-	used := marks(c.keys("runner/"))
+	used := marks(c.Keys("runner/"))
 	if len(used) != 2 || !slices.ContainsFunc(used, func(k string) bool { return strings.Contains(k, "/ended_fargate-") }) {
 		t.Errorf("marks: %v", used)
 	}
@@ -150,9 +150,9 @@ func TestAccSchedule_theJobFileThatAStartedTaskAsksForStays(t *testing.T) {
 	// Back to the first: it is in use again, and the second one stays.
 	w.Configure(config)
 	w.MustApply()
-	w.Configure(c.config(c.one, "rotate = {}", onLambda))
+	w.Configure(c.config(c.One, "rotate = {}", onLambda))
 	w.MustApply()
-	if now := c.keys("jobs/"); len(now) < 2 || !slices.Contains(now, before[0]) {
+	if now := c.Keys("jobs/"); len(now) < 2 || !slices.Contains(now, before[0]) {
 		t.Errorf("job files after a move: %v", now)
 	}
 	w.Command("destroy", "-auto-approve")

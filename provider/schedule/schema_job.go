@@ -7,11 +7,10 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/pgbackup/terraform-provider-pgbackup/provider/planmod"
+	"github.com/pgbackup/terraform-provider-pgbackup/provider/deployment"
 	"github.com/pgbackup/terraform-provider-pgbackup/provider/valid"
 )
 
@@ -41,23 +40,11 @@ func jobAttribute() schema.SingleNestedAttribute {
 				Optional:            true,
 				MarkdownDescription: "Look whether every source of the policy has a new enough verified recovery point, and fail when one has not. Written as `freshness = {}`. It notices a backup that was never started, which no failed run tells; give it another target or at least another time than the backup.",
 				Attributes: map[string]schema.Attribute{
-					"max_age": schema.StringAttribute{
-						Optional:            true,
-						MarkdownDescription: "How old the newest verified recovery point of each source may be, such as `26h`. Defaults to `objectives.rpo` of the policy.",
-						Validators:          []validator.String{valid.ExactDuration()}, PlanModifiers: []planmodifier.String{planmod.SameDuration()},
-					},
+					"max_age": deployment.Length("How old the newest verified recovery point of each source may be, such as `26h`. Defaults to `objectives.rpo` of the policy."),
 				},
 			},
-			"max_duration": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "How long a run may take before it is stopped, such as `6h`. Defaults to no limit. Lambda stops a run after its own `timeout` in any case.",
-				Validators:          []validator.String{valid.ExactDuration()}, PlanModifiers: []planmodifier.String{planmod.SameDuration()},
-			},
-			"stall_timeout": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "How long a run may make no progress before it is stopped, because a dump that hangs holds locks. Defaults to `10m`.",
-				Validators:          []validator.String{valid.ExactDuration()}, PlanModifiers: []planmodifier.String{planmod.SameDuration()},
-			},
+			"max_duration":  deployment.Length("How long a run may take before it is stopped, such as `6h`. Defaults to no limit. Lambda stops a run after its own `timeout` in any case."),
+			"stall_timeout": deployment.Length("How long a run may make no progress before it is stopped, because a dump that hangs holds locks. Defaults to `10m`."),
 			"upload_rate": schema.Int64Attribute{
 				Optional:            true,
 				MarkdownDescription: "Most bytes a second to send to the repository, such as `10000000`. Defaults to no limit.",
@@ -85,27 +72,14 @@ func rotateAfter() schema.BoolAttribute {
 	}
 }
 
-// text is an optional attribute that is not empty.
-func text(description string) schema.StringAttribute {
-	return schema.StringAttribute{Optional: true, MarkdownDescription: description, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}}
-}
-
-// textList is an optional list of texts that are not empty.
-func textList(description string) schema.ListAttribute {
-	return schema.ListAttribute{
-		ElementType: types.StringType, Optional: true, MarkdownDescription: description,
-		Validators: []validator.List{listvalidator.SizeAtLeast(1), listvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))},
-	}
-}
-
 func logicalAttribute() schema.SingleNestedAttribute {
-	own := reachesServer("`databases` and `server`")
+	own := deployment.ReachesServer("`databases` and `server`")
 	maps.Copy(own, map[string]schema.Attribute{
-		"databases":       textList("Names of the databases, such as `[\"app\"]`. Defaults to every database of the server that takes connections."),
-		"include_tables":  textList("Dump only the tables that match one of these patterns, as `pg_dump --table` reads them, such as `[\"public.orders*\"]`."),
-		"exclude_tables":  textList("Leave out the tables that match one of these patterns, as `pg_dump --exclude-table` reads them."),
-		"include_schemas": textList("Dump only the schemas that match one of these patterns, as `pg_dump --schema` reads them."),
-		"exclude_schemas": textList("Leave out the schemas that match one of these patterns, as `pg_dump --exclude-schema` reads them."),
+		"databases":       deployment.TextList("Names of the databases, such as `[\"app\"]`. Defaults to every database of the server that takes connections."),
+		"include_tables":  deployment.TextList("Dump only the tables that match one of these patterns, as `pg_dump --table` reads them, such as `[\"public.orders*\"]`."),
+		"exclude_tables":  deployment.TextList("Leave out the tables that match one of these patterns, as `pg_dump --exclude-table` reads them."),
+		"include_schemas": deployment.TextList("Dump only the schemas that match one of these patterns, as `pg_dump --schema` reads them."),
+		"exclude_schemas": deployment.TextList("Leave out the schemas that match one of these patterns, as `pg_dump --exclude-schema` reads them."),
 		"globals": schema.BoolAttribute{
 			Optional:            true,
 			MarkdownDescription: "Whether roles and tablespaces are backed up beside the dump. Defaults to `true`.",
@@ -122,21 +96,21 @@ func globalsAttribute() schema.SingleNestedAttribute {
 	return schema.SingleNestedAttribute{
 		Optional:            true,
 		MarkdownDescription: "A backup of the roles and tablespaces of a server alone, as `pg_dumpall --globals-only` writes them. Without superuser rights, as on RDS, it holds no passwords, and says so.",
-		Attributes:          makesPoints(reachesServer("`server`")),
+		Attributes:          makesPoints(deployment.ReachesServer("`server`")),
 	}
 }
 
 func configAttribute() schema.SingleNestedAttribute {
-	own := reachesServer("`server`")
+	own := deployment.ReachesServer("`server`")
 	maps.Copy(own, map[string]schema.Attribute{
 		"directory": schema.StringAttribute{
 			Optional:            true,
 			MarkdownDescription: "Absolute path, on the runner's machine, of the folder that holds `postgresql.conf`, such as `/etc/postgresql/17/main`. Instead of `server`.",
 			Validators:          []validator.String{valid.AbsolutePath("/etc/postgresql/17/main")},
 		},
-		"rds_instance": text("Identifier of an RDS instance, such as `acme-prod`, whose parameter group is backed up. Instead of `server`."),
-		"rds_cluster":  text("Identifier of an Aurora or Multi-AZ cluster, whose parameter group is backed up. Instead of `server`."),
-		"region":       text("Region of the RDS instance or cluster, such as `eu-west-1`. Defaults to the runner's."),
+		"rds_instance": deployment.Text("Identifier of an RDS instance, such as `acme-prod`, whose parameter group is backed up. Instead of `server`."),
+		"rds_cluster":  deployment.Text("Identifier of an Aurora or Multi-AZ cluster, whose parameter group is backed up. Instead of `server`."),
+		"region":       deployment.Text("Region of the RDS instance or cluster, such as `eu-west-1`. Defaults to the runner's."),
 	})
 	return schema.SingleNestedAttribute{
 		Optional:            true,
@@ -146,14 +120,14 @@ func configAttribute() schema.SingleNestedAttribute {
 }
 
 func filesAttribute() schema.SingleNestedAttribute {
-	paths := textList("Absolute paths, on the runner's machine, of directories or files, such as `[\"/etc/pgbouncer\", \"/srv/uploads\"]`. None below another.")
+	paths := deployment.TextList("Absolute paths, on the runner's machine, of directories or files, such as `[\"/etc/pgbouncer\", \"/srv/uploads\"]`. None below another.")
 	paths.Required, paths.Optional = true, false
 	return schema.SingleNestedAttribute{
 		Optional:            true,
 		MarkdownDescription: "A backup of directories as one tar stream with owners, modes and links. A file that changes while it is read is a warning (exit code 3), and the manifest names it; for data directories of PostgreSQL that is no backup: use `logical`. Not on Lambda, which has no files of yours.",
 		Attributes: makesPoints(map[string]schema.Attribute{
 			"paths":   paths,
-			"exclude": textList("Patterns of what is left out, with `*`, `?` and `[a-z]`: one with a slash is held against the path, such as `/srv/uploads/tmp`, one without against every name on the way, such as `*.tmp`."),
+			"exclude": deployment.TextList("Patterns of what is left out, with `*`, `?` and `[a-z]`: one with a slash is held against the path, such as `/srv/uploads/tmp`, one without against every name on the way, such as `*.tmp`."),
 			"one_file_system": schema.BoolAttribute{
 				Optional:            true,
 				MarkdownDescription: "Whether what is mounted below `paths` is left out. Defaults to `false`.",
@@ -172,13 +146,9 @@ func commandAttribute() schema.SingleNestedAttribute {
 		Optional:            true,
 		MarkdownDescription: "A backup of what a program prints. One that ends with another status than 0, or prints nothing, is a failed backup.",
 		Attributes: makesPoints(map[string]schema.Attribute{
-			"argv": argv,
-			"time_limit": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "How long the program may run before it is ended with everything it started, such as `30m`. Defaults to `10m`.",
-				Validators:          []validator.String{valid.ExactDuration()}, PlanModifiers: []planmodifier.String{planmod.SameDuration()},
-			},
-			"file_name": text("What the output is called when it is restored, such as `cluster.yaml`; without folders. Defaults to `output`."),
+			"argv":       argv,
+			"time_limit": deployment.Length("How long the program may run before it is ended with everything it started, such as `30m`. Defaults to `10m`."),
+			"file_name":  deployment.Text("What the output is called when it is restored, such as `cluster.yaml`; without folders. Defaults to `output`."),
 		}),
 	}
 }
@@ -188,9 +158,9 @@ func rdsSnapshotAttribute() schema.SingleNestedAttribute {
 		Optional:            true,
 		MarkdownDescription: "A manual snapshot of an RDS instance or Aurora cluster. It stays in RDS; the repository holds its manifest, so that the policy keeps and rotates it as any recovery point. Snapshots that RDS or somebody else made are never touched. Exactly one of `instance` and `cluster` is given.",
 		Attributes: map[string]schema.Attribute{
-			"instance":     text("Identifier of the DB instance, such as `acme-prod`."),
-			"cluster":      text("Identifier of the Aurora or Multi-AZ cluster, such as `acme-aurora`."),
-			"region":       text("Region of the instance or cluster, such as `eu-west-1`. Defaults to the runner's."),
+			"instance":     deployment.Text("Identifier of the DB instance, such as `acme-prod`."),
+			"cluster":      deployment.Text("Identifier of the Aurora or Multi-AZ cluster, such as `acme-aurora`."),
+			"region":       deployment.Text("Region of the instance or cluster, such as `eu-west-1`. Defaults to the runner's."),
 			"rotate_after": rotateAfter(),
 		},
 	}

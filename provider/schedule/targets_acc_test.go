@@ -24,7 +24,7 @@ func TestAccSchedule_textsForOthersToApply(t *testing.T) {
       role_arn   = "arn:aws:iam::123456789012:role/backup"
       secrets    = { PGPASSWORD = "DB_PASSWORD" }
     }`
-	w := providertest.NewWorkspace(t, c.config(c.one, job, onCluster, `notifications = [{ channel = "ping", url_ref = "ssm:/ping", on = ["failure"] }]`))
+	w := providertest.NewWorkspace(t, c.config(c.One, job, onCluster, `notifications = [{ channel = "ping", url_ref = "ssm:/ping", on = ["failure"] }]`))
 	w.MustApply()
 	plansNothing(t, w, "on Kubernetes")
 	state := w.State(address)
@@ -38,12 +38,12 @@ func TestAccSchedule_textsForOthersToApply(t *testing.T) {
 		plansNothing(t, w, where+" after an import")
 	}
 	takenOver("on Kubernetes")
-	w.Configure(c.config(c.two, job, onCluster))
+	w.Configure(c.config(c.Two, job, onCluster))
 	w.MustApply()
-	if used := marks(c.keys("runner/")); len(used) != 2 {
+	if used := marks(c.Keys("runner/")); len(used) != 2 {
 		t.Errorf("the runner of the manifest before is not kept: %v", used)
 	}
-	w.Configure(c.config(c.two, job, onGitHub, "enabled = false"))
+	w.Configure(c.config(c.Two, job, onGitHub, "enabled = false"))
 	r := w.MustApply()
 	if warned := strings.Join(r.Warnings(), "\n"); !strings.Contains(warned, "kubectl delete") || !strings.Contains(warned, "commit github_workflow") {
 		t.Errorf("warnings: %s", warned)
@@ -54,11 +54,11 @@ func TestAccSchedule_textsForOthersToApply(t *testing.T) {
 		t.Errorf("on GitHub: %v", state)
 	}
 	takenOver("on GitHub")
-	if used := marks(c.keys("runner/")); len(used) != 3 { // two ended a moment ago
+	if used := marks(c.Keys("runner/")); len(used) != 3 { // two ended a moment ago
 		t.Errorf("marks after the move: %v", used)
 	}
 	// Another machine by cloud-init, from nothing but the bucket.
-	w.Configure(c.config(c.two, job, `host = { environment_file = "/etc/pgbackup/passwords" }`))
+	w.Configure(c.config(c.Two, job, `host = { environment_file = "/etc/pgbackup/passwords" }`))
 	w.MustApply()
 	plansNothing(t, w, "on another machine")
 	state = w.State(address)
@@ -66,7 +66,7 @@ func TestAccSchedule_textsForOthersToApply(t *testing.T) {
 		t.Errorf("on another machine: %v", state)
 	}
 	w.Command("destroy", "-auto-approve")
-	if keys := append(c.keys("jobs/"), c.keys("runner/")...); len(keys) > 0 {
+	if keys := append(c.Keys("jobs/"), c.Keys("runner/")...); len(keys) > 0 {
 		t.Errorf("left after the destroy: %v", keys)
 	}
 }
@@ -96,7 +96,7 @@ func TestAccSchedule_mistakesInAWSAreFoundAtPlan(t *testing.T) {
 		"unmounted":         {`files = { paths = ["/srv"] }`, "kubernetes = {}", "is not in the pod"},
 		"a host with parts": {"rotate = {}", `host = { cron_directory = "/etc/cron.d" }`, "directory"},
 	} {
-		w.Configure(c.config(c.one, m.job, m.runOn))
+		w.Configure(c.config(c.One, m.job, m.runOn))
 		r := w.Plan()
 		if text := r.String(); !r.Failed || !providertest.Message(m.want).MatchString(text) || strings.Contains(r.Output, "hunter2") {
 			t.Errorf("%s: want %q in\n%s", name, m.want, text)
@@ -109,7 +109,7 @@ func TestAccSchedule_mistakesInAWSAreFoundAtPlan(t *testing.T) {
 		"metrics":      {`metrics = "statsd"`, "cloudwatch"},
 		"key":          {`key_ref = "env:KEY"`, "key_ref"},
 	} {
-		config := c.config(c.one, "rotate = {}", onFargate, m.line)
+		config := c.config(c.One, "rotate = {}", onFargate, m.line)
 		if name == "tag" {
 			config = strings.Replace(config, "tags   = { team = \"data\" }", "", 1)
 		}

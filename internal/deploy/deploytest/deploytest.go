@@ -16,11 +16,16 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/drillreport"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/location"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/runnerdist"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/testenv"
@@ -167,4 +172,33 @@ func Ref(text string) secretref.Ref {
 		panic(err)
 	}
 	return r
+}
+
+// DrillReports are those in the repository, newest first. They are read without its
+// key, so that their seal is not checked.
+func (w *World) DrillReports(t testing.TB) (reports []drillreport.Report) {
+	t.Helper()
+	cfg, err := config.LoadDefaultConfig(t.Context(), config.WithRegion(w.S3.Region), config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider(w.S3.AccessKey, w.S3.SecretKey, "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := location.Open(t.Context(), w.At, location.OpenOptions{AWS: &cfg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := repo.Open(t.Context(), store, repo.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, err := r.DrillReports(t.Context(), repo.DrillFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range listed {
+		if l.Problem != nil {
+			t.Fatal(l.Problem)
+		}
+		reports = append(reports, *l.Report)
+	}
+	return reports
 }

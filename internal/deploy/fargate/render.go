@@ -219,6 +219,9 @@ func (s Spec) checkJob() error {
 			bad("%s = %q is of a machine, and the stock image of PostgreSQL does not have it: use the reference that there is for it (sslrootcert_ref), or bring it in an image of your own", file.Field, file.Path)
 		}
 	}
+	if at := s.Job.ScratchDirectory(); at != "" && at != scratchFolder {
+		bad("drill.into.scratch_cluster.directory = %q is not there: the disk of a task is at %s alone, leave it out", at, scratchFolder)
+	}
 	return errors.Join(errs...)
 }
 

@@ -149,6 +149,9 @@ func TestWhatFargateWouldRefuseIsRefusedAtPlan(t *testing.T) {
 			s.Runner.SHA256 = map[string]string{"x86_64": sum("a")}
 			s.Config.Architecture = "arm64"
 		},
+		"drill.into.scratch_cluster.directory = \"/srv\" is not there": func(s *fargate.Spec) {
+			s.Job.Kind, s.Job.Source, s.Job.Logical, s.Job.Drill = job.KindDrill, "", nil, &job.Drill{Into: job.DrillInto{ScratchCluster: &job.ScratchCluster{Directory: "/srv"}}}
+		},
 		"is a directory of one machine": func(s *fargate.Spec) { s.Job.Repository = "file:///backups" },
 		"the job has no schedule":       func(s *fargate.Spec) { s.Job.Schedule = nil },
 	} {

@@ -25,6 +25,7 @@ const (
 const (
 	programVolume = "pgbackup" // holds the runner
 	scratchVolume = "scratch"  // is /tmp of the runner, whose own disk is read-only
+	scratchFolder = "/tmp"
 	programFolder = "/pgbackup"
 	program       = programFolder + "/pgbackup-runner"
 
@@ -81,7 +82,7 @@ func (s Spec) fetch(object, sum string, log *types.LogConfiguration) types.Conta
 
 // run is the container that does the job.
 func (s Spec) run(jobURL, sum string, log *types.LogConfiguration) types.ContainerDefinition {
-	settings := map[string]string{"AWS_REGION": s.Facts.Region, "HOME": "/tmp"}
+	settings := map[string]string{"AWS_REGION": s.Facts.Region, "HOME": scratchFolder}
 	maps.Copy(settings, s.Config.Environment)
 	settings[deploy.RunnerHash] = sum
 	programs := mount(programVolume, programFolder)
@@ -94,7 +95,7 @@ func (s Spec) run(jobURL, sum string, log *types.LogConfiguration) types.Contain
 		// An init process hands signals on and collects what pg_dump leaves behind.
 		LinuxParameters: &types.LinuxParameters{InitProcessEnabled: aws.Bool(true)},
 		DependsOn:       []types.ContainerDependency{{ContainerName: aws.String(FetchContainer), Condition: types.ContainerConditionSuccess}},
-		MountPoints:     []types.MountPoint{programs, mount(scratchVolume, "/tmp")},
+		MountPoints:     []types.MountPoint{programs, mount(scratchVolume, scratchFolder)},
 	}
 }
 

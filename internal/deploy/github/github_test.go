@@ -61,7 +61,10 @@ func cases() map[string]github.Spec {
 	verify := nightly()
 	verify.Job.Kind, verify.Job.Logical, verify.Config.Secrets = job.KindVerify, nil, nil
 	verify.Config.Disabled = true
-	return map[string]github.Spec{"nightly": nightly(), "full": full, "verify": verify}
+	drill := nightly()
+	drill.Job.Kind, drill.Job.Logical, drill.Config.Secrets, drill.Config.PostgresVersion = job.KindDrill, nil, nil, 16
+	drill.Job.Drill = &job.Drill{Into: job.DrillInto{ScratchCluster: &job.ScratchCluster{}}}
+	return map[string]github.Spec{"nightly": nightly(), "full": full, "verify": verify, "drill": drill}
 }
 
 func TestWorkflowsAreTheGoldenOnes(t *testing.T) {

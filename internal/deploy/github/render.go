@@ -123,10 +123,20 @@ func (s Spec) steps() ([]step, error) {
 	return list, nil
 }
 
-// installTools takes the client programs from PostgreSQL's own archive, which has
-// every major version.
+// installTools takes the programs from PostgreSQL's own archive, which has every
+// major version: those of the client, and of the server for a drill that starts one.
 func (s Spec) installTools() step {
 	version := cmp.Or(s.Config.PostgresVersion, DefaultPostgresVersion)
+	if s.Job.HasScratchCluster() {
+		// The package would start a server of its own, which nobody asked for.
+		return step{name: fmt.Sprintf("Install the server of PostgreSQL %d", version), run: fmt.Sprintf(`sudo apt-get update -q
+sudo apt-get install -y -q postgresql-common
+sudo mkdir -p /etc/postgresql-common/createcluster.d
+echo 'create_main_cluster = false' | sudo tee /etc/postgresql-common/createcluster.d/pgbackup.conf
+sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y
+sudo apt-get install -y -q postgresql-%d
+`, version)}
+	}
 	return step{name: fmt.Sprintf("Install the client programs of PostgreSQL %d", version), run: fmt.Sprintf(`sudo apt-get update -q
 sudo apt-get install -y -q postgresql-common
 sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh -y
@@ -169,7 +179,9 @@ func (s Spec) tellSlack() step {
 
 // hasDryRun: verification and freshness change nothing that a dry run could leave
 // out.
-func (s Spec) hasDryRun() bool { return s.Job.Kind.MakesPoints() || s.Job.Kind == job.KindRotate }
+func (s Spec) hasDryRun() bool {
+	return s.Job.Kind.MakesPoints() || s.Job.Kind == job.KindRotate || s.Job.Kind == job.KindDrill
+}
 
 func (s Spec) machine() string {
 	if s.Config.RunsOn == "" && s.Config.Architecture == "arm64" {

@@ -126,11 +126,15 @@ func (s Spec) writePaths() []struct{ what, path string } {
 	return paths
 }
 
-// allWritePaths adds the directory of a directory repository.
+// allWritePaths adds the directory of a directory repository, and the one that a
+// drill puts its server in.
 func (s Spec) allWritePaths() []string {
 	var paths []string
 	if at, err := job.ParseRepository(s.Job.Repository); err == nil && at.IsDirectory() {
 		paths = append(paths, at.Directory)
+	}
+	if at := s.Job.ScratchDirectory(); at != "" {
+		paths = append(paths, at)
 	}
 	return append(paths, s.WritePaths...)
 }
@@ -158,7 +162,7 @@ func (s Spec) command() []string {
 var whats = map[job.Kind]string{
 	job.KindLogical: "backup", job.KindGlobals: "backup of roles", job.KindConfig: "backup of the configuration",
 	job.KindFiles: "backup of files", job.KindCommand: "backup of a command's output", job.KindRDSSnapshot: "snapshot",
-	job.KindRotate: "rotation", job.KindVerify: "verification", job.KindFreshness: "check for fresh backups",
+	job.KindRotate: "rotation", job.KindVerify: "verification", job.KindDrill: "restore drill", job.KindFreshness: "check for fresh backups",
 }
 
 func (s Spec) describe() string {

@@ -73,7 +73,13 @@ func cases() map[string]Spec {
 	}}
 	elsewhere := nightly()
 	elsewhere.Job.Schedule.Timezone = "Asia/Tokyo"
-	return map[string]Spec{"plain": nightly(), "full": full, "odd names": odd, "socket": socket, "bucket": bucket, "rotate": rotate, "verify": verify, "zone of elsewhere": elsewhere,
+	drill := nightly()
+	drill.Job.Kind, drill.Job.Logical = job.KindDrill, nil
+	drill.Job.Drill = &job.Drill{Into: job.DrillInto{ScratchCluster: &job.ScratchCluster{Directory: "/srv/drills"}}}
+	beside := nightly()
+	beside.Job.Kind, beside.Job.Logical, beside.EnvironmentFile = job.KindDrill, nil, "/tmp/secrets.env"
+	beside.Job.Drill = &job.Drill{Into: job.DrillInto{ScratchCluster: &job.ScratchCluster{}}}
+	return map[string]Spec{"plain": nightly(), "drill": drill, "drill that sees tmp": beside, "full": full, "odd names": odd, "socket": socket, "bucket": bucket, "rotate": rotate, "verify": verify, "zone of elsewhere": elsewhere,
 		"freshness": freshness, "files": files, "config": config, "command": command, "cloud init": made}
 }
 

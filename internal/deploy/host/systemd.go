@@ -70,6 +70,10 @@ func (s Spec) service() string {
 		// "-": a folder that is missing is the runner's to report, in its words.
 		line("ReadWritePaths=%s", words(paths, "-"))
 	}
+	if s.Job.HasScratchCluster() && s.Job.ScratchDirectory() == "" && s.usesTmp() {
+		line("# The server of the drill lies there, and not in a folder of its own: the job uses what others see.")
+		line("ReadWritePaths=/tmp")
+	}
 	line("ProtectHome=read-only")
 	line("PrivateTmp=%s", yesNo(!s.usesTmp()))
 	line("ProtectKernelTunables=yes")

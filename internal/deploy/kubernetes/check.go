@@ -133,11 +133,27 @@ func (s Spec) checkReach() error {
 			errs = append(errs, fmt.Errorf("%q is not in the pod: say which persistent volume claim has it in volumes", p))
 		}
 	}
+	errs = append(errs, s.checkScratch())
 	at, err := job.ParseRepository(s.Job.Repository)
 	if err == nil && at.IsDirectory() && !c.writable(at.Directory) {
 		errs = append(errs, fmt.Errorf("repository %s is a directory that is not in the pod: give a writable volume there, or a repository in S3", at))
 	}
 	return errors.Join(errs...)
+}
+
+// checkScratch holds that the server of a drill has a folder it can write to.
+func (s Spec) checkScratch() error {
+	const field = "drill.into.scratch_cluster.directory"
+	at, c := s.Job.ScratchDirectory(), s.Config
+	switch {
+	case at == "" || at == "/tmp" || c.writable(at):
+		return nil
+	case within(at, "/tmp"):
+		return fmt.Errorf("%s = %q is not there, /tmp of the pod is empty: leave it out, or give another folder, which becomes a volume of its own", field, at)
+	case c.mounts(at):
+		return fmt.Errorf("%s = %q is in a volume that is not writable: set writable = true", field, at)
+	}
+	return mountable(field, at)
 }
 
 // mounts reports whether a path is in one of the volumes.

@@ -80,7 +80,10 @@ func cases() map[string]kubernetes.Spec {
 	directory := nightly()
 	directory.Job.Repository = "file:///backups/pg"
 	directory.Config.Volumes = map[string]kubernetes.Volume{"/backups": {Claim: "nfs", Writable: true}}
-	return map[string]kubernetes.Spec{"nightly": nightly(), "full": full, "files": files, "rotate": rotate, "directory": directory}
+	drill := nightly()
+	drill.Job.Kind, drill.Job.Logical = job.KindDrill, nil
+	drill.Job.Drill = &job.Drill{Into: job.DrillInto{ScratchCluster: &job.ScratchCluster{Directory: "/scratch"}}, Checks: []job.DrillCheck{{Name: "orders", SQL: "select count(*) from orders", Expect: "> 0"}}}
+	return map[string]kubernetes.Spec{"nightly": nightly(), "full": full, "files": files, "rotate": rotate, "directory": directory, "drill": drill}
 }
 
 func TestManifestsAreTheGoldenOnes(t *testing.T) {
@@ -190,6 +193,14 @@ func TestTheFetchImageIsTheOneOfFargate(t *testing.T) {
 	}
 }
 
+// scratchIn makes a drill whose server lies in a folder; /srv is a volume to read.
+func scratchIn(dir string) func(*kubernetes.Spec) {
+	return func(s *kubernetes.Spec) {
+		s.Job.Kind, s.Job.Logical, s.Job.Drill = job.KindDrill, nil, &job.Drill{Into: job.DrillInto{ScratchCluster: &job.ScratchCluster{Directory: dir}}}
+		s.Config.Volumes = map[string]kubernetes.Volume{"/srv": {Claim: "uploads"}}
+	}
+}
+
 func TestWhatAPodCannotHaveIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*kubernetes.Spec){
@@ -212,7 +223,10 @@ func TestWhatAPodCannotHaveIsRefusedByName(t *testing.T) {
 		"secret_env.PGPASSWORD.key: \"a b\": give a key of that Secret": func(s *kubernetes.Spec) {
 			s.Config.SecretEnv = map[string]kubernetes.SecretKey{"PGPASSWORD": {Secret: "s", Key: "a b"}}
 		},
-		"only for x86_64: add it to architectures": func(s *kubernetes.Spec) { s.Config.Architecture = "arm64"; delete(s.Runner.SHA256, "arm64") },
+		`drill.into.scratch_cluster.directory = "/tmp/drills" is not there`: scratchIn("/tmp/drills"),
+		`"/srv/drills" is in a volume that is not writable`:                 scratchIn("/srv/drills"),
+		"/pgbackup is used by the job itself":                               scratchIn("/pgbackup"),
+		"only for x86_64: add it to architectures":                          func(s *kubernetes.Spec) { s.Config.Architecture = "arm64"; delete(s.Runner.SHA256, "arm64") },
 	} {
 		spec := nightly()
 		change(&spec)

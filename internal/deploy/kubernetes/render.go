@@ -150,6 +150,12 @@ func (s Spec) pod(r Rendered) (podSpec, error) {
 	}
 	c.mountSecrets(&p, &runner)
 	c.mountVolumes(&p, &runner)
+	if at := s.Job.ScratchDirectory(); at != "" && !within(at, "/tmp") && !c.mounts(at) {
+		// No limit of its own: the kubelet would end the pod, and PostgreSQL can say what
+		// is full.
+		p.Volumes = append(p.Volumes, volume{Name: "scratch", EmptyDir: &emptyDir{}})
+		runner.VolumeMounts = append(runner.VolumeMounts, mount{Name: "scratch", MountPath: at})
+	}
 	p.Containers = []container{runner}
 	return p, nil
 }

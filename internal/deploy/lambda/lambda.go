@@ -243,6 +243,8 @@ func (s Spec) checkJob() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	switch kind := s.Job.Kind; {
+	case kind == job.KindDrill:
+		bad("a restore drill needs the server and the programs of PostgreSQL, which are not there, and RDS takes longer than 15 minutes to restore a snapshot: run it on Fargate, in Kubernetes, on a host or with GitHub Actions")
 	case kind.NeedsTools():
 		bad("a job of kind %q needs pg_dump, which is not there: run it on Fargate", kind)
 	case kind == job.KindFiles || kind == job.KindCommand:

@@ -316,6 +316,9 @@ func TestWhatLambdaCannotDoIsRefusedAtPlan(t *testing.T) {
 		`a job of kind "files" has nothing to work on there`: func(s *lambda.Spec) {
 			s.Job.Kind, s.Job.Files = job.KindFiles, &job.Files{Paths: []string{"/etc"}}
 		},
+		"a restore drill needs the server": func(s *lambda.Spec) {
+			s.Job.Kind, s.Job.Drill = job.KindDrill, &job.Drill{Into: job.DrillInto{ScratchCluster: &job.ScratchCluster{}}}
+		},
 		"memory of 64 MiB": func(s *lambda.Spec) { s.Config.MemoryMiB = 64 },
 		"timeout 16m0s":    func(s *lambda.Spec) { s.Config.Timeout = 16 * time.Minute },
 		"belong together":  func(s *lambda.Spec) { s.Config.Subnets = []string{"subnet-0aaa0000"} },

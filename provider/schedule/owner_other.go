@@ -1,8 +1,0 @@
-//go:build !unix
-
-package schedule
-
-import "io/fs"
-
-// owner is not known where files have none by number.
-func owner(fs.FileInfo) (uid, gid string, known bool) { return "", "", false }
