@@ -99,7 +99,6 @@ type drilling struct {
 	name      string // of the reports
 	point     string // that was named, "" for none
 	from, to  *repo.Repository
-	lag       *float64
 	policy    string
 	revision  int
 	objective time.Duration
@@ -181,15 +180,15 @@ func (d *drilling) readPolicy(ctx context.Context) error {
 }
 
 // options of the drill of one source.
-func (d *drilling) options(source string) drill.Options {
+func (d *drilling) options(ctx context.Context, source string) drill.Options {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown host"
 	}
 	return drill.Options{
 		Repo: d.from, Reports: d.to, Drill: d.what, Name: d.name, Source: source, Point: d.point,
-		Policy: d.policy, PolicyRevision: d.revision, Objective: d.objective, Lag: d.lag,
-		Connect: d.connect, Instances: drillInstances{d.app, d.from}, Limit: d.limit,
+		Policy: d.policy, PolicyRevision: d.revision, Objective: d.objective, Lag: d.lag(ctx, source),
+		Connect: d.connect, Instances: drillInstances{d.app, d.to}, Limit: d.limit,
 		By: by(), Runner: runnerVersion(), Host: host, Now: d.now, Log: d.log,
 		Readable: func(ctx context.Context, ref repo.Ref, bring bool) error {
 			if !bring {
@@ -202,6 +201,28 @@ func (d *drilling) options(source string) drill.Options {
 	}
 }
 
+// lag is by how many seconds the newest good point of a source in the copy is older
+// than that of the repository; nil without a copy, or where one of them has none.
+func (d *drilling) lag(ctx context.Context, source string) *float64 {
+	if d.copied == nil {
+		return nil
+	}
+	var newest [2]repo.Listed
+	for i, r := range []*repo.Repository{d.from, d.to} {
+		points, err := r.List(ctx, repo.Filter{Source: source, Kind: cmp.Or(d.what.Kind, string(job.KindLogical))})
+		if err != nil {
+			d.log.Warn("how far the replica is behind is not known", "error", err)
+			return nil
+		}
+		var any bool
+		if newest[i], any = newestGood(points); !any {
+			return nil
+		}
+	}
+	seconds := max(0, newest[1].Start.Sub(newest[0].Start).Seconds())
+	return &seconds
+}
+
 // run drills one source after the other. What came of one does not keep it from the
 // next.
 func (d *drilling) run(ctx context.Context) error {
@@ -211,7 +232,7 @@ func (d *drilling) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		o := d.options(source)
+		o := d.options(ctx, source)
 		o.Progress = &restore.Progress{}
 		stop := d.screen.Draw(func() observe.Status {
 			s := observe.Status{Item: source, Done: o.Progress.Loaded.Load(), Total: o.Progress.Expected.Load()}

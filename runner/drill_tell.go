@@ -25,7 +25,7 @@ func (d *drilling) plan(ctx context.Context) error {
 	list := []plannedDrill{}
 	var failed []error
 	for _, source := range d.sources {
-		planned, err := drill.Plan(ctx, d.options(source))
+		planned, err := drill.Plan(ctx, d.options(ctx, source))
 		p := plannedDrill{Source: source, Planned: planned}
 		if err != nil {
 			p.Problem = oneLine(err.Error())
