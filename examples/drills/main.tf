@@ -89,7 +89,7 @@ resource "pgbackup_restore_drill" "weekly" {
 
   checks = {
     "orders were taken lately" = {
-      sql    = "select max(created_at) > now() - interval '2 days' from public.orders"
+      sql    = "select max(created_at) > current_setting('pgbackup.backup_time')::timestamptz - interval '2 days' from public.orders"
       expect = "true"
     }
   }

@@ -33,14 +33,15 @@ bin/pgbackup-runner key generate --out "$here/repository.key" >/dev/null
 # environment, the job file in the folder.
 export PATH=$here/bin:$DEMO_PG_BIN:$PATH DB_PASSWORD=$DEMO_PG_PASSWORD USER=ada
 export PGHOST=$DEMO_PG_HOST PGPORT=$DEMO_PG_PORT PGUSER=$DEMO_PG_USER PGPASSWORD=$DEMO_PG_PASSWORD
-server=postgres://$PGUSER@$PGHOST:$PGPORT
+# The same server by another name, for the disaster in which it is lost.
+other=postgres://$PGUSER@localhost:$PGPORT
 today=RESTORE-PROD-$(date -u +%Y%m%d)
 cd "$here/etc"
 
 # named puts names in the place of this machine's, without moving a table's columns.
 named() {
 	local who=ada@$(hostname)
-	sed -e "s#$PGHOST:$PGPORT#db.example:5432#g" -e "s#$PGHOST#db.example#g" -e "s#$here#/srv/pgbackup#g" \
+	sed -e "s#$PGHOST:$PGPORT#db.example:5432#g" -e "s#localhost:$PGPORT#dr.example:5432#g" -e "s#$PGHOST#db.example#g" -e "s#$here#/srv/pgbackup#g" \
 		-e "s#$(printf "%-${#who}s" WHO) #WHO      #" -e "s#$who#ada@ops1#g"
 }
 
@@ -103,16 +104,16 @@ show 0 "pgbackup-runner restore $moment --job nightly.job.json --to-database app
 old=$(psql -At postgres -c "select datname from pg_database where datname like 'app\_before\_%'")
 
 disaster back "It was the wrong one after all: back again."
-show 0 "psql postgres -c 'ALTER DATABASE app RENAME TO app_restored' -c 'ALTER DATABASE $old RENAME TO app'"
-psql -q postgres -c "ALTER DATABASE app RENAME TO $old" -c "ALTER DATABASE app_restored RENAME TO app"
+show 0 "psql -1 postgres -c 'ALTER DATABASE app RENAME TO app_restored' -c 'ALTER DATABASE \"$old\" RENAME TO app'"
+psql -q -1 postgres -c "ALTER DATABASE app RENAME TO \"$old\"" -c "ALTER DATABASE app_restored RENAME TO app"
 disaster drop "The restored one is right: the old one goes."
 show 0 "dropdb $old"
 
 disaster server "The server is lost: the same on a new one, roles first."
 psql -q postgres -c "ALTER ROLE web RENAME TO of_another_server"
-show 2 "pgbackup-runner restore latest --job nightly.job.json --to-database $server/app_new --approval $today"
-show 0 "pgbackup-runner restore latest --job nightly.job.json --to-database $server/app_new --globals --analyze --approval $today"
-show 0 "pgbackup-runner compare latest --job nightly.job.json --database $server/app_new"
+show 1 "pgbackup-runner restore latest --job nightly.job.json --to-database $other/app_new --approval $today"
+show 0 "pgbackup-runner restore latest --job nightly.job.json --to-database $other/app_new --globals --analyze --approval $today"
+show 0 "pgbackup-runner compare latest --job nightly.job.json --database $other/app_new"
 
 disaster host "The host with the job file is lost: repository and key are enough."
 show 0 "pgbackup-runner list --repository file://$here/repository --key file:$here/repository.key"

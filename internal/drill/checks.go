@@ -31,7 +31,7 @@ func (r *run) checks(ctx context.Context, connect func(context.Context) (*pgx.Co
 				return fmt.Errorf("checks: %w", err)
 			}
 		}
-		found := runCheck(ctx, conn, c)
+		found := runCheck(ctx, conn, c, r.report.Point.Start)
 		r.report.Checks = append(r.report.Checks, found)
 		switch {
 		case found.CouldNotRun:
@@ -48,8 +48,9 @@ func (r *run) checks(ctx context.Context, connect func(context.Context) (*pgx.Co
 	return nil
 }
 
-// runCheck runs one statement and judges what it returns.
-func runCheck(ctx context.Context, conn *pgx.Conn, c job.DrillCheck) drillreport.Check {
+// runCheck runs one statement and judges what it returns; backedUp is when the
+// backup was taken.
+func runCheck(ctx context.Context, conn *pgx.Conn, c job.DrillCheck, backedUp time.Time) drillreport.Check {
 	begun := time.Now()
 	found := drillreport.Check{Name: c.Name, Expect: c.Expect}
 	if found.Expect == "" {
@@ -58,7 +59,7 @@ func runCheck(ctx context.Context, conn *pgx.Conn, c job.DrillCheck) drillreport
 	expected, err := job.ParseExpectation(c.Expect)
 	var got answer
 	if err == nil {
-		got, err = ask(ctx, conn, c)
+		got, err = ask(ctx, conn, c, backedUp)
 	}
 	found.Seconds = time.Since(begun).Seconds()
 	switch {
@@ -95,7 +96,7 @@ func (a answer) words() string {
 
 // ask runs a statement with its limit of time. The extended protocol takes one
 // statement only, so none can end the transaction and go on outside of it.
-func ask(ctx context.Context, conn *pgx.Conn, c job.DrillCheck) (got answer, err error) {
+func ask(ctx context.Context, conn *pgx.Conn, c job.DrillCheck, backedUp time.Time) (got answer, err error) {
 	limit, _ := c.Timeout.Exact() // the job holds it to an exact one
 	if limit <= 0 {
 		limit = job.DefaultCheckTimeout
@@ -108,6 +109,9 @@ func ask(ctx context.Context, conn *pgx.Conn, c job.DrillCheck) (got answer, err
 	// of a check is ever committed.
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // the session is of no more use then, and the next check notices
 	if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", limit.Milliseconds())); err != nil {
+		return got, err
+	}
+	if _, err := tx.Exec(ctx, "SELECT pg_catalog.set_config($1, $2, true)", job.BackupTimeSetting, backedUp.UTC().Format(time.RFC3339)); err != nil {
 		return got, err
 	}
 	// A server that is gone does not keep its own time.

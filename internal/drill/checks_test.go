@@ -21,6 +21,7 @@ func TestChecksAreJudged(t *testing.T) {
 		says              string
 	}{
 		{"fulfilled", "select count(*) from orders", "5000", "", drillreport.Proven, ""},
+		{"when the backup was taken", "select current_setting('pgbackup.backup_time')::timestamptz between now() - interval '1 hour' and now()", "", "", drillreport.Proven, ""},
 		{"another value", "select count(*) from orders", "> 9000", "", drillreport.BadBackup, "expected > 9000, got 5000"},
 		{"null", "select null", "", "", drillreport.BadBackup, "got null"},
 		{"no rows", "select 1 where false", "non-empty", "", drillreport.BadBackup, "got no rows"},

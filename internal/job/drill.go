@@ -76,6 +76,11 @@ type DrillInstance struct {
 	SSLMode        string        `json:"sslmode,omitempty"` // "" is require
 }
 
+// BackupTimeSetting tells a statement of a drill when the backup was taken, by
+// current_setting('pgbackup.backup_time')::timestamptz: what was new then is old when
+// a backup of last year is drilled.
+const BackupTimeSetting = "pgbackup.backup_time"
+
 // DrillCheck is a statement that is run in the restored database, in a transaction
 // that only reads.
 type DrillCheck struct {

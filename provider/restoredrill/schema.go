@@ -139,7 +139,7 @@ func checksAttribute() schema.MapNestedAttribute {
 		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 			"sql": schema.StringAttribute{
 				Required:            true,
-				MarkdownDescription: "The statement, run in a transaction that only reads, such as `select max(created_at) > now() - interval '2 days' from orders`.",
+				MarkdownDescription: "The statement, run in a transaction that only reads, such as `select count(*) from orders`. `current_setting('pgbackup.backup_time')::timestamptz` is when the backup was taken: hold what should be new against that and not against `now()`, by which an old backup that is drilled would be bad.",
 			},
 			"expect": schema.StringAttribute{
 				Optional:            true,

@@ -32,7 +32,7 @@ resource "pgbackup_restore_drill" "weekly" {
 
   checks = {
     "recent orders" = {
-      sql    = "select max(created_at) > now() - interval '2 days' from orders"
+      sql    = "select max(created_at) > current_setting('pgbackup.backup_time')::timestamptz - interval '2 days' from orders"
       expect = "true"
     }
     "customers" = {
