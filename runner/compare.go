@@ -86,7 +86,7 @@ func (a *app) compareDatabases(ctx context.Context, f compareFlags) error {
 	if err != nil {
 		return fmt.Errorf("compare %s with %s: %w", s.Target, other, err)
 	}
-	return a.tellComparison(result, sides{first: s.Target.String(), second: other.String(), took: a.now().Sub(begun)})
+	return a.tellComparison(result, sides{first: s.String(), second: other.String(), took: a.now().Sub(begun)})
 }
 
 func (a *app) comparePoint(ctx context.Context, name string, f compareFlags) error {

@@ -115,17 +115,16 @@ func (a *app) showDrill(ctx context.Context, r *repo.Repository, id string) erro
 	if err != nil {
 		return err
 	}
-	for _, d := range listed {
-		switch {
-		case d.Report == nil:
-			return d.Problem
-		case a.flags.json:
-			return a.printJSON(d.Report)
-		}
-		_, err := a.out.Write(d.Report.Markdown())
-		return err
+	switch {
+	case len(listed) == 0:
+		return notFound(fmt.Errorf("there is no drill report %s in %s", id, r.URL()))
+	case listed[0].Report == nil:
+		return listed[0].Problem
+	case a.flags.json:
+		return a.printJSON(listed[0].Report)
 	}
-	return notFound(fmt.Errorf("there is no drill report %s in %s", id, r.URL()))
+	_, err = a.out.Write(listed[0].Report.Markdown())
+	return err
 }
 
 func (a *app) drillsTable(list []drillreport.Summary) error {

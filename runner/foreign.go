@@ -71,9 +71,8 @@ func (a *app) foreignPlaces() foreign.Places {
 
 // foreignError gives what is wrong with a file the exit code that belongs to it.
 func foreignError(err error) error {
-	switch {
-	case isAny(err, foreign.ErrUnknown, foreign.ErrNoPassphrase, foreign.ErrPassphrase, foreign.ErrSeveralDatabases, foreign.ErrNoSuchDatabase,
-		foreign.ErrMissingRoles, postgres.ErrNotEmpty):
+	if isAny(err, foreign.ErrUnknown, foreign.ErrNoPassphrase, foreign.ErrPassphrase, foreign.ErrSeveralDatabases, foreign.ErrNoSuchDatabase,
+		foreign.ErrMissingRoles, postgres.ErrNotEmpty) {
 		return usage(err)
 	}
 	return err

@@ -136,6 +136,31 @@ func (a *app) audit(ctx context.Context, act restoreAct, e repo.AuditEntry, warn
 	return "", warnings
 }
 
+// writtenDown is where a restore from r is written down: in the repository itself, also
+// when its copy is read, which is never changed. nil where the repository does not
+// answer, which is why the copy is read.
+func (a *app) writtenDown(ctx context.Context, r *repo.Repository, environment string) *repo.Repository {
+	if a.copied == nil {
+		return r
+	}
+	ctx, cancel := context.WithTimeout(ctx, auditTime)
+	defer cancel()
+	at, err := a.placeIn("")
+	var primary *repo.Repository
+	if err == nil {
+		primary, err = a.openAt(ctx, at, false)
+	}
+	switch {
+	case err == nil:
+		return primary
+	case approval.Needed(environment):
+		a.warn("this restore will not be in the audit log, for the repository itself does not answer; keep the log of this run: " + err.Error())
+	default:
+		a.log.Warn("this restore will not be in the audit log, for the repository itself does not answer", "error", err)
+	}
+	return nil
+}
+
 var errNoAudit = errors.New("there is no repository")
 
 func withDetail(detail map[string]string, name, value string) map[string]string {
@@ -178,7 +203,34 @@ func (a *app) environment(ctx context.Context, r *repo.Repository, m *repo.Manif
 			return "production", nil
 		}
 	}
+	if r != nil && !slices.ContainsFunc(policies, func(p named) bool { return p.name != "" }) {
+		return a.anyEnvironment(ctx, r)
+	}
 	return environment, nil
+}
+
+// anyEnvironment is production where any policy of the repository is: what was backed
+// up by hand, and a file, say nothing of whose they are, and leaving a flag out must
+// not be the way around an approval.
+func (a *app) anyEnvironment(ctx context.Context, r *repo.Repository) (string, error) {
+	names, err := r.Policies(ctx)
+	if err != nil {
+		a.log.Warn("this counts as production, because the policies can not be listed", "error", err)
+		return "production", nil
+	}
+	for _, name := range names {
+		revision, err := r.CurrentPolicy(ctx, name)
+		switch {
+		case errors.Is(err, repo.ErrNotFound):
+		case err != nil:
+			a.log.Warn("this counts as production, because a policy can not be read", "policy", name, "error", err)
+			return "production", nil
+		case !revision.Envelope.Retired && approval.Needed(revision.Document.Environment):
+			a.log.Info("this counts as production, because it names no policy and one of the repository is of production", "policy", name)
+			return revision.Document.Environment, nil
+		}
+	}
+	return "", nil
 }
 
 // environmentOf is what one policy says, as its newest revision has it, also where the

@@ -48,6 +48,7 @@ func (a *app) restoreDatabase(ctx context.Context, r *repo.Repository, ref repo.
 	if f.dryRun {
 		return a.restorePlan(ctx, d)
 	}
+	d.act.log = a.writtenDown(ctx, r, environment)
 	begun := a.now()
 	var result restore.Result
 	var swapped swap.Result
@@ -55,7 +56,9 @@ func (a *app) restoreDatabase(ctx context.Context, r *repo.Repository, ref repo.
 		stop := a.screen.Draw(d.status)
 		var err error
 		if f.replace {
-			swapped, err = a.replace(ctx, target, false, func(ctx context.Context, beside postgres.Target) error {
+			// Without the backup's owner and rights the new one would belong to who restores,
+			// and let everybody in: it gets those of the one it replaces.
+			swapped, err = a.replace(ctx, target, f.noOwner || f.noPrivileges, func(ctx context.Context, beside postgres.Target) error {
 				o := d.Options
 				o.Target = beside
 				result, err = restore.Run(ctx, o)

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/approval"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/foreign"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
@@ -51,7 +54,7 @@ func (a *app) restoreForeign(ctx context.Context, name string, f restoreFlags) e
 		}
 	}
 	if f.dryRun {
-		return a.planForeign(ctx, options, f)
+		return a.planForeign(ctx, options, f, act)
 	}
 	return a.loadForeign(ctx, options, f, act)
 }
@@ -128,13 +131,19 @@ func planOf(ctx context.Context, o foreign.Options, f restoreFlags) ([]string, *
 	return foreign.Plan(ctx, o)
 }
 
-func (a *app) planForeign(ctx context.Context, o foreign.Options, f restoreFlags) error {
+func (a *app) planForeign(ctx context.Context, o foreign.Options, f restoreFlags, act restoreAct) error {
 	steps, facts, err := planOf(ctx, o, f)
 	if err != nil {
 		return restoreError(foreignError(err))
 	}
 	if f.replace {
 		steps = append(steps, "end the sessions of database "+o.Target.Database+" and put the new one in its place; the old one stays beside it until somebody drops it")
+	}
+	if act.log != nil {
+		steps = slices.Insert(steps, 0, "write to the audit log that "+by()+" restores this")
+	}
+	if approval.Needed(act.environment) {
+		steps = slices.Insert(steps, 0, fmt.Sprintf("take the approval, since the environment is %s: --approval %s", act.environment, approval.Code(a.now())))
 	}
 	if a.flags.json {
 		if err := a.printJSON(map[string]any{"file": o.Source.Name, "format": facts.Format, "wrapped_in": nonNil(facts.Layers), "database": o.Target.Database, "steps": steps}); err != nil {
@@ -174,7 +183,11 @@ func (a *app) examineForeign(ctx context.Context, o foreign.Options) error {
 		a.say("From PostgreSQL %s by pg_dump %s.", facts.ServerVersion, facts.DumpVersion)
 	}
 	for _, db := range facts.Databases {
-		a.say("Database %q: %s.", db.Name, plural(db.Tables, "table"))
+		what := "One database"
+		if db.Name != "" {
+			what = fmt.Sprintf("Database %q", db.Name)
+		}
+		a.say("%s: %s.", what, plural(db.Tables, "table"))
 	}
 	a.unproven(facts)
 	return nil
@@ -190,7 +203,7 @@ func propertiesOf(ctx context.Context, t postgres.Target) (postgres.DatabaseProp
 	if err != nil {
 		return postgres.DatabaseProperties{}, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it was only asked
+	defer conn.Close(context.WithoutCancel(ctx))
 	return postgres.ReadDatabaseProperties(ctx, conn)
 }
 

@@ -231,7 +231,7 @@ func withInitHint(err error, at location.Location) error {
 		return err
 	}
 	if errors.Is(err, repo.ErrNoRepository) || at.IsDirectory() && errors.Is(err, objstore.ErrNoBucket) {
-		return fmt.Errorf("%w; `pgbackup-runner init --repository '%s'` makes a repository there", err, at)
+		return fmt.Errorf("%w; if there was one, bring its files back or read its copy; if there was none, `pgbackup-runner init --repository '%s'` makes a repository there", err, at)
 	}
 	return err
 }

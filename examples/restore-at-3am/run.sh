@@ -31,7 +31,11 @@ bin/pgbackup-runner key generate --out "$here/repository.key" >/dev/null
 
 # From here on as on a host of ada's: the runner on PATH, the password in the
 # environment, the job file in the folder.
-export PATH=$here/bin:$DEMO_PG_BIN:$PATH DB_PASSWORD=$DEMO_PG_PASSWORD USER=ada
+# A person sees warnings, and no more of the log: a pipe would get all of it, as JSON.
+mkdir "$here/tty"
+printf '#!/bin/sh\nexec "%s" "$@" --log-format text --log-level warn\n' "$here/bin/pgbackup-runner" >"$here/tty/pgbackup-runner"
+chmod +x "$here/tty/pgbackup-runner"
+export PATH=$here/tty:$DEMO_PG_BIN:$PWD/.venv/bin:$PATH DB_PASSWORD=$DEMO_PG_PASSWORD USER=ada
 export PGHOST=$DEMO_PG_HOST PGPORT=$DEMO_PG_PORT PGUSER=$DEMO_PG_USER PGPASSWORD=$DEMO_PG_PASSWORD
 # The same server by another name, for the disaster in which it is lost.
 other=postgres://$PGUSER@localhost:$PGPORT
@@ -40,8 +44,9 @@ cd "$here/etc"
 
 # named puts names in the place of this machine's, without moving a table's columns.
 named() {
-	local who=ada@$(hostname)
-	sed -e "s#$PGHOST:$PGPORT#db.example:5432#g" -e "s#localhost:$PGPORT#dr.example:5432#g" -e "s#$PGHOST#db.example#g" -e "s#$here#/srv/pgbackup#g" \
+	local who
+	who=ada@$(uname -n)
+	sed -e "s#$PGHOST:$PGPORT#db.example:5432#g" -e "s#localhost:$PGPORT#dr.example:5432#g" -e "s#$PGHOST#db.example#g" -e "s#$here#/srv/pgbackup#g" -e 's# --log-format text --log-level warn##g' \
 		-e "s#$(printf "%-${#who}s" WHO) #WHO      #" -e "s#$who#ada@ops1#g"
 }
 
@@ -55,8 +60,7 @@ show() {
 	if [ -s "$here/output/$piece.txt" ]; then tell; fi
 	tell "\$ $2"
 	bash -o pipefail -c "$2" >"$here/last.txt" 2>&1 || got=$?
-	# Away from a terminal the log is JSON, for machines: it is not shown.
-	grep -v '^{"time"' "$here/last.txt" | sed 's/ *$//' | named | tee -a "$here/output/$piece.txt" || true
+	sed 's/ *$//' "$here/last.txt" | named | tee -a "$here/output/$piece.txt"
 	if [ "$got" != "$want" ]; then
 		cat "$here/last.txt" >&2
 		echo "restore-at-3am: exit code $got instead of $want" >&2
@@ -118,6 +122,8 @@ show 0 "pgbackup-runner compare latest --job nightly.job.json --database $other/
 disaster host "The host with the job file is lost: repository and key are enough."
 show 0 "pgbackup-runner list --repository file://$here/repository --key file:$here/repository.key"
 
+cp -r "$here/repository" "$here/replica"
+
 disaster bad "The newest backup is damaged. Nothing is restored silently; the one before it is chosen once the bad one is marked."
 backup
 backup
@@ -127,6 +133,23 @@ show 6 "pgbackup-runner restore latest --job nightly.job.json --to-database app_
 show 6 "pgbackup-runner verify latest --job nightly.job.json"
 show 0 "pgbackup-runner list --job nightly.job.json"
 show 0 "pgbackup-runner restore latest --job nightly.job.json --to-database app_check --approval $today"
+
+disaster region "The region is lost, the copy in another one is not. A folder stands for it here."
+show 0 "pgbackup-runner list --job nightly.job.json --from replica --replica file://$here/replica"
+mv "$here/repository" "$here/lost"
+show 4 "pgbackup-runner restore latest --job nightly.job.json --replica file://$here/replica --to-database $other/app_dr --approval $today"
+show 0 "pgbackup-runner restore latest --job nightly.job.json --replica file://$here/replica --from replica --to-database $other/app_dr --approval $today"
+mv "$here/lost" "$here/repository"
+
+disaster rds "An RDS instance. An emulator answers for RDS here."
+rds() { aws --endpoint-url "$DEMO_ENDPOINT" rds "$@" >/dev/null; }
+export AWS_ENDPOINT_URL=$DEMO_ENDPOINT
+rds create-db-instance --db-instance-identifier acme-prod --engine postgres --engine-version 17.5 --db-instance-class db.t4g.large \
+	--allocated-storage 100 --master-username dba --master-user-password not-a-secret
+rds create-db-snapshot --db-instance-identifier acme-prod --db-snapshot-identifier before-release
+show 0 "pgbackup-runner rds list --instance acme-prod"
+show 3 "pgbackup-runner rds restore --instance acme-prod --to acme-prod-restored"
+unset AWS_ENDPOINT_URL
 
 disaster file "A backup that an old script made."
 pg_dump app | gzip | openssl enc -aes-256-cbc -pbkdf2 -pass pass:old-secret -out old.sql.gz.enc

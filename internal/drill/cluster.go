@@ -16,10 +16,11 @@ import (
 
 // scratchCluster is a server that is started for the drill alone.
 type scratchCluster struct {
-	run     *run
-	cluster *scratch.Cluster
-	name    string // of the database
-	reads   *plainRole
+	run      *run
+	cluster  *scratch.Cluster
+	name     string // of the database
+	encoding string // of the backup
+	reads    *plainRole
 }
 
 func (s *scratchCluster) fresh() bool { return true }
@@ -29,11 +30,16 @@ func (s *scratchCluster) start(ctx context.Context, m *repo.Manifest) error {
 	if into == nil {
 		into = &job.ScratchCluster{}
 	}
-	s.name = databaseName(m.Server.Database)
+	s.name, s.encoding = databaseName(m.Server.Database), m.Server.Encoding
+	// The names of roles are kept in the encoding of the database they are made in.
+	locale := ""
+	if s.encoding != "" && s.encoding != "UTF8" {
+		locale = "C"
+	}
 	return r.phase("starting a server", true, func() (err error) {
 		// It clears away the servers of drills that died.
 		s.cluster, err = scratch.Start(ctx, scratch.Options{
-			Directory: into.Directory, Major: m.Server.Major, Settings: into.Settings, Log: r.Log,
+			Directory: into.Directory, Major: m.Server.Major, Settings: into.Settings, Encoding: s.encoding, Locale: locale, Log: r.Log,
 		})
 		return err
 	})
@@ -68,6 +74,9 @@ func (s *scratchCluster) lacking(ctx context.Context, roles []string) (map[strin
 		return nil, err
 	}
 	defer closeSoon(conn)
+	if err := postgres.PrepareSession(ctx, conn, s.encoding); err != nil {
+		return nil, err
+	}
 	for _, role := range roles {
 		if _, err := conn.Exec(ctx, "CREATE ROLE "+pgx.Identifier{role}.Sanitize()+" NOLOGIN"); err != nil {
 			return nil, fmt.Errorf("make role %s, which the backup names: %w", role, err)

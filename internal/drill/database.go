@@ -40,7 +40,6 @@ type scratchDatabase struct {
 	name    string
 	keeper  *pgx.Conn // holds the lock
 	version string
-	as      string // who runs the checks, for the report
 }
 
 func (s *scratchDatabase) fresh() bool { return false }

@@ -10,11 +10,11 @@
 //
 // A bad backup is one of which the restore itself says so (damage, data that is not
 // what its record says), whose restored database pg_amcheck finds something in, or
-// that does not fulfil a check: the statement ran and its value is another, or a
-// relation or schema that it reads is not there. Such a point is condemned. All else
-// could not run and says nothing about the backup: a server, a network, a disk or
-// rights that are missing, a check that is not valid SQL, breaks off or takes too
-// long, and whatever ended the run. A drill that proves a point which was condemned
+// that does not fulfil a check: the statement ran and its value is another. Such a
+// point is condemned. All else could not run and says nothing about the backup: a
+// server, a network, a disk or rights that are missing, a check that is not valid SQL,
+// reads a table that the backup never had (a slip in a check must not condemn every
+// backup there is), breaks off or takes too long, and whatever ended the run. A drill that proves a point which was condemned
 // does not clear it, since a drill reads less than all of it: `verify --clear` does.
 package drill
 

@@ -55,6 +55,10 @@ func dateInName(name string) time.Time {
 	return at
 }
 
+// ByModified is what Date names when nothing but the file's own time is known: that
+// of a copy is often when it was copied.
+const ByModified = "the time the file was last changed"
+
 // Date is when the dump of a source was made, and who says so: the dump itself,
 // its name, or the time its file was last changed. All are taken as UTC where they
 // do not say.
@@ -66,7 +70,7 @@ func (f *Facts) Date(source *Source) (at time.Time, from string) {
 		return at, "the name of the file (taken as UTC)"
 	}
 	if !source.Modified.IsZero() {
-		return source.Modified.UTC(), "the time the file was last changed"
+		return source.Modified.UTC(), ByModified
 	}
 	return time.Time{}, ""
 }

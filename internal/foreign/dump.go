@@ -65,7 +65,7 @@ func openDump(ctx context.Context, source *Source, key Key, tempDir string, read
 				return d, err
 			}
 		case Custom, Tar:
-			if head, err = s.Peek(headSize); err != nil && err != io.EOF {
+			if head, err = s.Peek(headSize); err != nil && !errors.Is(err, io.EOF) {
 				return d, err
 			}
 			if d.format == Tar {
@@ -245,7 +245,7 @@ func (d *dump) script(ctx context.Context, schema bool) (*script, error) {
 // Read gives SQL. Its end is the end of all: of pg_restore, and of the source.
 func (s *script) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		return n, err
 	}
 	if s.process != nil {
@@ -287,7 +287,7 @@ func (s *script) Close() {
 	if s.process != nil {
 		_ = s.process.Wait() // what it has to say was heard, or nobody asks
 		if s.fed != nil {
-			<-s.fed
+			<-s.fed //nolint:errcheck // why feeding ended was heard, or nobody asks
 		}
 	}
 	if s.o != nil {

@@ -96,7 +96,7 @@ func (r *reading) all(s io.Reader) error {
 	backslashes := false
 	for {
 		item, err := in.Next(backslashes)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -74,7 +74,7 @@ type Result struct {
 }
 
 // NoProof is what has to be said of every foreign file.
-const NoProof = "nothing proves that the content is what was dumped: the file has no record to compare with, and its SQL was run as it is"
+const NoProof = "nothing proves that the content is what was dumped: the file has no record to compare with, and restoring it runs its SQL as it is"
 
 // Examine reads what a source is and says of itself, and loads nothing.
 func Examine(ctx context.Context, o Options) (*Facts, error) {

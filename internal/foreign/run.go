@@ -29,10 +29,9 @@ type runner struct {
 	globals      func(ctx context.Context, item sqlscript.Item) (done bool, err error)
 	progress     *Progress
 
-	left     map[string]int64 // what was left out, and how often
-	rows     int64
-	trailer  trailer
-	encoding string
+	left    map[string]int64 // what was left out, and how often
+	rows    int64
+	trailer trailer
 }
 
 // unsafeEncodings have characters whose second byte may be a quote or a backslash:
@@ -49,7 +48,7 @@ func (r *runner) run(ctx context.Context, s io.Reader) error {
 			return fmt.Errorf("line %d: the text is in %s, where a byte of a character may look like a quote: turn the file into UTF-8 first", in.Line(), encoding)
 		}
 		item, err := in.Next(status("standard_conforming_strings") == "off")
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return r.trailer.check()
 		}
 		if err != nil {
@@ -281,7 +280,7 @@ func (g *guarded) Read(p []byte) (int, error) {
 		return 0, io.ErrClosedPipe
 	}
 	n, err := g.r.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		g.err = err
 	}
 	return n, err

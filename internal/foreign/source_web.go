@@ -131,7 +131,7 @@ type webBody struct {
 func (b *webBody) Read(p []byte) (int, error) {
 	b.stall.Reset(webStall)
 	n, err := b.body.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		if cause := context.Cause(b.ctx); cause != nil {
 			err = cause
 		}

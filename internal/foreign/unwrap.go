@@ -54,7 +54,7 @@ func unwrap(ctx context.Context, r io.Reader, key Key) (*stream, error) {
 	s := &stream{Reader: bufio.NewReaderSize(r, 64<<10)}
 	for range maxLayers {
 		head, err := s.Peek(headSize)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, s.fail(explain(err))
 		}
 		g := recognise(head)
@@ -85,7 +85,7 @@ func (s *stream) fail(err error) error {
 }
 
 func ignoreEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err
@@ -141,7 +141,7 @@ func (s *stream) decrypt(ctx context.Context, key Key) (io.Reader, openssl.Deriv
 		return nil, none, err
 	}
 	head, err := s.Peek(headSize)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, none, err
 	}
 	for _, d := range openssl.Derivations(key.Iterations) {
@@ -167,7 +167,7 @@ type explained struct{ r io.Reader }
 
 func (e *explained) Read(p []byte) (int, error) {
 	n, err := e.r.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = explain(err)
 	}
 	return n, err

@@ -95,6 +95,9 @@ func ReadRecords(ctx context.Context, p *repo.Point) (map[int32]TableRecord, err
 	for lines.Scan() {
 		var rec TableRecord
 		if err := json.Unmarshal(lines.Bytes(), &rec); err != nil {
+			if lines.Err() != nil {
+				break // the line is what came of it before reading failed
+			}
 			return nil, fmt.Errorf("read the table list of %s: %w: %w", p.Ref(), repo.ErrDamaged, err)
 		}
 		if _, twice := records[rec.DumpID]; twice {
@@ -111,9 +114,10 @@ func ReadRecords(ctx context.Context, p *repo.Point) (map[int32]TableRecord, err
 	return records, nil
 }
 
-// SumLargeObjects adds up the records of large objects: newer pg_dumps write
-// them in several entries, and the hash does not depend on how.
-func SumLargeObjects(records []TableRecord) (TableRecord, error) {
+// SumRecords adds up records: newer pg_dumps write large objects in several
+// entries, a server spreads rows over partitions as it likes, and the hash does not
+// depend on how.
+func SumRecords(records []TableRecord) (TableRecord, error) {
 	var sum TableRecord
 	var total pgarchive.Hash
 	for _, rec := range records {

@@ -42,11 +42,11 @@ func TestLargeObjectsOfSeveralEntriesAddUp(t *testing.T) {
 		s := h.Sum()
 		return TableRecord{Rows: s.Rows, Bytes: s.Bytes, Hash: s.Hash.String(), LargeObjects: true}
 	}
-	got, err := SumLargeObjects([]TableRecord{one(1, 2), one(3)})
+	got, err := SumRecords([]TableRecord{one(1, 2), one(3)})
 	if want := hasher.Sum(); err != nil || got.Rows != want.Rows || got.Bytes != want.Bytes || got.Hash != want.Hash.String() {
 		t.Errorf("%+v, want %v (%v)", got, want, err)
 	}
-	if _, err := SumLargeObjects([]TableRecord{{Hash: "zz"}}); !errors.Is(err, repo.ErrDamaged) {
+	if _, err := SumRecords([]TableRecord{{Hash: "zz"}}); !errors.Is(err, repo.ErrDamaged) {
 		t.Errorf("%v", err)
 	}
 }

@@ -27,6 +27,7 @@ var (
 	ErrLockTimeout   = errors.New("a table is locked")
 	ErrLockTableFull = errors.New("the server's lock table is too small")
 	ErrNoMatch       = errors.New("a pattern matches nothing")
+	ErrSeveralHosts  = errors.New("several servers")
 	ErrUnstable      = errors.New("tables keep being created or dropped")
 )
 

@@ -34,7 +34,7 @@ func DumpGlobals(ctx context.Context, tools Tools, t Target) (Globals, error) {
 	if err != nil {
 		return Globals{}, fmt.Errorf("globals of %s: %w", t, err)
 	}
-	args := []string{"--globals-only", "--no-password", "--database=" + t.Database}
+	args := []string{"--globals-only", "--no-password", "--database=" + t.databaseArgument()}
 	if !mayRead {
 		args = append(args, "--no-role-passwords")
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -67,7 +68,14 @@ func (e *ToolError) said() string {
 	}
 	const most = 6
 	if len(lines) > most {
-		lines = append([]string{"…"}, lines[len(lines)-most:]...)
+		last := lines[len(lines)-most:]
+		// The context of an error may be longer than that; what matters is the error.
+		first := slices.IndexFunc(lines, func(line string) bool { return strings.Contains(line, "ERROR: ") })
+		if first < 0 || first >= len(lines)-most {
+			lines = append([]string{"…"}, last...)
+		} else {
+			lines = append([]string{lines[first], "…"}, last...)
+		}
 	}
 	text := strings.Join(lines, "; ")
 	if strings.Contains(text, "max_locks_per_transaction") {

@@ -125,3 +125,18 @@ func TestDatabasesAreListedCreatedAndFoundNotEmpty(t *testing.T) {
 	}
 	wantError(t, postgres.DatabaseEmpty(ctx, conn), postgres.ErrNotEmpty, "", "large object 90000")
 }
+
+// pg_dumpall takes the name of a database that has an equals sign for a connection string.
+func TestGlobalsAreDumpedThroughADatabaseWhoseNameLooksLikeAConnectionString(t *testing.T) {
+	t.Parallel()
+	pg := testenv.Postgres(t)
+	pg.CreateDatabase(t, `a=b 'c' \`)
+	programs, err := postgres.FindTools(t.Context(), pg.Major)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := postgres.DumpGlobals(t.Context(), programs, target(t, pg.URL(`a=b 'c' \`)))
+	if err != nil || !strings.Contains(string(got.SQL), "ROLE") {
+		t.Errorf("%s, %v", got.SQL, err)
+	}
+}

@@ -19,12 +19,18 @@ func serviceParams(params map[string]string) error {
 	service, file := cmp.Or(params["service"], os.Getenv("PGSERVICE")), cmp.Or(params["servicefile"], os.Getenv("PGSERVICEFILE"))
 	delete(params, "service")
 	delete(params, "servicefile")
+	if service != "" {
+		if err := readService(params, service, file); err != nil {
+			return err
+		}
+	}
 	if params["hostaddr"] != "" {
-		return errors.New("connection string: hostaddr is not understood by all who would have to: give the address as host, with sslmode as it can be for an address")
+		return errors.New("connection string: hostaddr is not supported: give the address as host")
 	}
-	if service == "" {
-		return nil
-	}
+	return nil
+}
+
+func readService(params map[string]string, service, file string) error {
 	if home, err := os.UserHomeDir(); file == "" && err == nil {
 		file = filepath.Join(home, ".pg_service.conf")
 	}

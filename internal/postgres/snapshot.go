@@ -58,8 +58,8 @@ func OpenSnapshot(ctx context.Context, t Target, sel Selection, o SnapshotOption
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if t.unusual != "" {
-		return nil, fmt.Errorf("snapshot of %s: %s", t, t.unusual)
+	if err := t.OneServer(); err != nil {
+		return nil, fmt.Errorf("snapshot of %s: %w", t, err)
 	}
 	conn, err := t.Connect(ctx)
 	if err != nil {

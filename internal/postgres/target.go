@@ -28,7 +28,7 @@ type Target struct {
 
 	config  *pgx.ConnConfig   // as pgx resolved it: URI, environment, service and password file
 	params  map[string]string // of the connection string, for child programs
-	unusual string            // why no snapshot can be held, "" for the usual
+	several bool              // hosts are named, and each connection may reach another
 	private bool              // nothing of the environment leads elsewhere
 }
 
@@ -58,7 +58,7 @@ func ParseTarget(conninfo string) (Target, error) {
 	}
 	for _, f := range config.Fallbacks {
 		if f.Host != config.Host || f.Port != config.Port {
-			t.unusual = "the connection string names several hosts, and pg_dump could reach another than the one that holds the snapshot: name one"
+			t.several = true
 		}
 	}
 	return t, nil
@@ -103,6 +103,15 @@ func (t Target) WithPassword(password string) Target {
 		t.config.Password = password
 	}
 	return t
+}
+
+// OneServer holds that every connection, and every client program, reaches the
+// same server.
+func (t Target) OneServer() error {
+	if t.several {
+		return fmt.Errorf("%w: the connection string names several hosts, and each connection and pg_dump or pg_restore could reach another: name one", ErrSeveralHosts)
+	}
+	return nil
 }
 
 // String is user@host:port/database, for messages.
@@ -198,8 +207,13 @@ func sessionOptions(serverMajor int) string {
 // which a service file could otherwise override, and keepalives, which have no
 // environment variables. No secret is in it.
 func (t Target) childConninfo() string {
-	quote := strings.NewReplacer(`\`, `\\`, `'`, `\'`)
-	return "dbname='" + quote.Replace(t.Database) + "' keepalives=1 keepalives_idle=30 keepalives_interval=10 keepalives_count=6"
+	return t.databaseArgument() + " keepalives=1 keepalives_idle=30 keepalives_interval=10 keepalives_count=6"
+}
+
+// databaseArgument names the database to programs that take a connection string in
+// its place, and a name such as a=b for one.
+func (t Target) databaseArgument() string {
+	return "dbname='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(t.Database) + "'"
 }
 
 // conninfoParams are the parameters written in a connection string.

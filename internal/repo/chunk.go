@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/seal"
 )
 
@@ -135,7 +136,12 @@ func (c *codec) readFrame(r io.Reader, buf []byte, object, chunk uint32) (frame 
 	return buf, last, plain, nil
 }
 
+// cut makes an end ErrTruncated: of what is stored, and not of a connection, whose
+// end says nothing about the object.
 func cut(err error, object, chunk uint32) error {
+	if errors.Is(err, objstore.ErrTransient) {
+		return err
+	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w, in chunk %d of object %d", ErrTruncated, chunk, object)
 	}

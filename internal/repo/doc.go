@@ -33,6 +33,8 @@ var (
 	ErrNewerFormat = errors.New("written in a newer format")
 	// ErrNoKey: the repository is sealed and no key was given.
 	ErrNoKey = errors.New("the repository is encrypted and no key was given")
+	// ErrNotSealed: a key was given for it; see OpenOptions.Sealed.
+	ErrNotSealed = errors.New("a key was given but the repository is not encrypted")
 	// ErrNotFound: no such recovery point, policy or object.
 	ErrNotFound = errors.New("not found")
 	// ErrAmbiguous: an abbreviation fits several recovery points.

@@ -138,6 +138,10 @@ type OpenOptions struct {
 	// (seal.ErrUnavailable). Nil, or a nil result, opens without the key: listing
 	// works, contents do not.
 	Key func(ctx context.Context, references []string) (seal.Wrapper, error)
+	// Sealed: who opens it knows that it is sealed. That must not be taken from
+	// repository.json, whose digest anybody can make: one that says otherwise would
+	// have forged points believed, and the next backups written in clear. ErrNotSealed.
+	Sealed bool
 	// Copy: the store replicates another one, object by object in no order. A point
 	// whose data is not all there is ErrNotCopied then, and not damaged; it is passed
 	// over as latest.
@@ -150,6 +154,9 @@ func Open(ctx context.Context, store objstore.Store, opts OpenOptions) (*Reposit
 	h, err := readHeader(ctx, store)
 	if err != nil {
 		return nil, err
+	}
+	if opts.Sealed && !h.Sealed {
+		return nil, fmt.Errorf("open repository %s: %w, says its %s: if it was encrypted before, somebody replaced that file: restore it from a version or a replica, and trust nothing written since; if it never was, take the key away (--key, BACKUP_ENCRYPTION_KEY, key_ref of the job)", store.URL(), ErrNotSealed, repositoryKey)
 	}
 	r := newRepository(store, h, opts.Log)
 	r.copied = opts.Copy

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/dir"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/restore"
@@ -40,6 +43,9 @@ func TestOnlyWhatTheBackupIsAtFaultForIsBlamedOnIt(t *testing.T) {
 		"a foreign key": {said(`pg_restore: error: could not execute query: ERROR:  insert or update on table "o" violates foreign key constraint "f"`), true},
 		"no disk":       {said(`pg_restore: error: could not execute query: ERROR:  could not extend file "base/1": No space left on device`), false},
 		"no rights":     {said(`pg_restore: error: could not execute query: ERROR:  permission denied for schema public`), false},
+		"euros":         {fmt.Errorf("load: %w", &pgconn.PgError{Code: "22P02", Message: `invalid input syntax for type money: "1.234,56 €"`}), false},
+		"a default":     {said(`pg_restore: error: could not execute query: ERROR:  invalid input syntax for type money: "1,00 €"`), false},
+		"no connection": {fmt.Errorf("load: %w: %w", repo.ErrTruncated, objstore.ErrTransient), false},
 		"both":          {&restore.Unfit{Problems: []error{restore.ErrMissingRoles}}, false},
 	} {
 		if got := restore.IsBadBackup(c.err); got != c.bad {
@@ -63,6 +69,47 @@ func TestABackupThatBreaksItsOwnUniqueKeyIsBad(t *testing.T) {
 	pg.Exec(t, "app", "DROP TABLE t")
 	o.Target, o.Select = target(t, pg, "app"), restore.Selection{Tables: []string{"t"}}
 	if _, err = restore.Run(context.Background(), o); !restore.IsBadBackup(err) || errors.Is(err, restore.ErrDiffers) {
+		t.Errorf("%v", err)
+	}
+}
+
+// refusing is a store that gives nothing out any more once that is said.
+type refusing struct {
+	objstore.Store
+	now func() bool
+}
+
+var errRefused = errors.New("access denied")
+
+func (r refusing) Get(ctx context.Context, key string, o objstore.GetOptions) (io.ReadCloser, objstore.Info, error) {
+	if r.now() {
+		return nil, objstore.Info{}, errRefused
+	}
+	return r.Store.Get(ctx, key, o)
+}
+
+// Credentials run out, buckets change hands: where a table begins is where that shows.
+func TestAStoreThatRefusesInTheMiddleIsNoFaultOfTheBackup(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	pg := testenv.Postgres(t)
+	pg.CreateDatabase(t, "app")
+	pg.Exec(t, "app", "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 1000) i")
+	progress := &restore.Progress{}
+	place, err := dir.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := repo.Create(ctx, place, repo.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := repo.Open(ctx, refusing{place, func() bool { step := progress.Step.Load(); return step != nil && *step == "tables" }}, repo.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := restore.Options{Repo: r, Ref: back(t, pg, r).Manifest.Ref(), Target: target(t, pg, "again"), Progress: progress}
+	_, err = restore.Run(ctx, o)
+	if !errors.Is(err, errRefused) || restore.IsBadBackup(err) {
 		t.Errorf("%v", err)
 	}
 }

@@ -24,7 +24,7 @@ func (r *run) compare(ctx context.Context) error {
 func (r *run) comparisonOptions() comparison.Options {
 	return comparison.Options{
 		TOC: r.toc, Records: r.records, Encoding: r.point.Server.Encoding, Target: r.Target, Jobs: r.Jobs,
-		Skip: func(e *pgarchive.Entry) bool { return !r.wanted(e) },
+		Skip: func(e *pgarchive.Entry) bool { return !r.wanted(e) }, AtLeast: r.inserting && r.Select.DataOnly,
 	}
 }
 

@@ -110,5 +110,8 @@ func (r *run) undo(ctx context.Context, cause error) error {
 
 // unchanged is undo where a transaction did it.
 func (r *run) unchanged(_ context.Context, cause error) error {
+	if r.commitLost {
+		return fmt.Errorf("%w (the server did not say whether database %s has all of it or is as it was: look before the next try)", cause, r.Target.Database)
+	}
 	return fmt.Errorf("%w (database %s is as it was)", cause, r.Target.Database)
 }

@@ -58,11 +58,13 @@ func (r *run) readServer(ctx context.Context, conn *pgx.Conn) (server, error) {
 	if err != nil {
 		return s, fmt.Errorf("read the rights of the role that restores: %w", err)
 	}
+	if s.roles, err = r.roleNames(ctx, conn); err != nil {
+		return s, err
+	}
 	for _, set := range []struct {
 		into        *map[string]bool
 		what, query string
 	}{
-		{&s.roles, "roles", "SELECT rolname FROM pg_catalog.pg_roles"},
 		{&s.extensions, "extensions", "SELECT name FROM pg_catalog.pg_available_extensions"},
 		{&s.tablespaces, "tablespaces", "SELECT spcname FROM pg_catalog.pg_tablespace"},
 		{&s.settings, "settings", "SELECT name FROM pg_catalog.pg_settings"},
@@ -142,7 +144,7 @@ func (r *run) examine(ctx context.Context) (examination, error) {
 func (r *run) checkVersion(s server) error {
 	of, err := strconv.Atoi(leadingDigits(r.toc.Header.ServerVersion))
 	if err != nil || s.major >= of {
-		return nil // an archive that does not say is of no known version
+		return nil //nolint:nilerr // an archive that does not say is of no known version
 	}
 	return fmt.Errorf("%w: it is PostgreSQL %s, the backup is of %s, and what newer servers write older ones need not understand; restore into PostgreSQL %d or newer (`cat` writes the archive for trying with pg_restore)",
 		ErrOlderServer, s.version, r.toc.Header.ServerVersion, of)

@@ -39,12 +39,20 @@ func (r *run) insert(ctx context.Context) error {
 		{"sequences", func(ctx context.Context) error { return r.setSequences(ctx, s) }},
 		{"indexes and constraints", func(ctx context.Context) error { return end(ctx, s) }},
 		{"comparing", func(ctx context.Context) error { return r.compareIn(ctx, s) }},
-		{"commit", func(ctx context.Context) error { return exec(ctx, s.conn, "COMMIT") }},
+		{"commit", func(ctx context.Context) error {
+			err := exec(ctx, s.conn, "COMMIT")
+			r.commitLost = err != nil && sqlState(err) == ""
+			return err
+		}},
 	})
 	if err != nil {
 		return err
 	}
-	return r.inSteps(ctx, []step{{"statistics", r.analyze}})
+	// It is all there from here on: no error may say otherwise.
+	if err := r.inSteps(ctx, []step{{"statistics", r.analyze}}); err != nil {
+		r.warn("the data is restored, but ANALYZE did not run to its end: %v", err)
+	}
+	return nil
 }
 
 func exec(ctx context.Context, conn *pgx.Conn, sql string) error {
@@ -120,7 +128,7 @@ func (r *run) attachesLate(e *pgarchive.Entry) bool {
 func (r *run) loadIn(ctx context.Context, s *session) error {
 	for _, entries := range r.levels() {
 		for _, p := range r.piecesOf(entries) {
-			if err := r.loadPiece(ctx, s, p); err != nil {
+			if _, err := r.loadPiece(ctx, s, p); err != nil {
 				return err
 			}
 		}
@@ -193,10 +201,13 @@ func (r *run) setSequences(ctx context.Context, s *session) error {
 			continue
 		}
 		if r.Select.DataOnly {
-			// setval alone would outlive a rollback. Of a sequence that the transaction
-			// restarted it is undone with it.
-			if err := exec(ctx, s.conn, "ALTER SEQUENCE "+pgx.Identifier{e.Namespace, e.Tag}.Sanitize()+" RESTART"); err != nil {
+			ahead, err := r.holdSequence(ctx, s, e)
+			if err != nil {
 				return err
+			}
+			if ahead { // what it gave out may be in other tables, or with others
+				r.Log.Info("a sequence is ahead of the backup and stays where it is", "sequence", describe(e))
+				continue
 			}
 		}
 		if err := exec(ctx, s.conn, e.Defn); err != nil {
@@ -204,6 +215,22 @@ func (r *run) setSequences(ctx context.Context, s *session) error {
 		}
 	}
 	return nil
+}
+
+// holdSequence keeps others from a sequence until the end of the transaction, and
+// tells whether it is ahead of the backup. setval alone would outlive a rollback: of
+// a sequence that the transaction altered, if only to what it was, it is undone.
+func (r *run) holdSequence(ctx context.Context, s *session, e *pgarchive.Entry) (ahead bool, err error) {
+	name := pgx.Identifier{e.Namespace, e.Tag}.Sanitize()
+	var increment int64
+	err = s.conn.QueryRow(ctx, "SELECT seqincrement FROM pg_catalog.pg_sequence WHERE seqrelid = "+quoteLiteral(name)+"::pg_catalog.regclass").Scan(&increment)
+	if err != nil {
+		return false, fmt.Errorf("read how sequence %s counts: %w", name, err)
+	}
+	if err := exec(ctx, s.conn, fmt.Sprintf("ALTER SEQUENCE %s INCREMENT BY %d", name, increment)); err != nil {
+		return false, err
+	}
+	return comparison.Ahead(ctx, s.conn, e)
 }
 
 // takeTables locks the tables that get data, holds once more that they are empty,

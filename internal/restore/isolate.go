@@ -2,6 +2,7 @@ package restore
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
@@ -31,15 +32,18 @@ func (r *run) isolate() {
 			r.leaveOut(e, "it would run code while the backup is being restored")
 		case e.Desc == "EXTENSION" && schedulers[e.Tag]:
 			r.leaveOut(e, "it would run what is scheduled, or talk to other servers")
-			r.leaveOutDependents(e)
+			r.leaveOutDependents()
 		case e.Desc == "MATERIALIZED VIEW DATA" && reaching[r.family.host[e.DumpID]]:
 			r.leaveOut(e, "refreshing it would read from another server or run an untrusted function")
+		case e.Desc == "INDEX" && reaching[e.DumpID]:
+			r.leaveOut(e, "making it would run a function that reads from another server or is untrusted")
+			r.leaveOutDependents()
 		}
 	}
 }
 
-// leaveOutDependents leaves out all that can not be made without an entry.
-func (r *run) leaveOutDependents(gone *pgarchive.Entry) {
+// leaveOutDependents leaves out all that can not be made without what is left out.
+func (r *run) leaveOutDependents() {
 	for again := true; again; {
 		again = false
 		for i := range r.toc.Entries {
@@ -90,18 +94,57 @@ func (r *run) reaching() map[int32]bool {
 			if set[e.DumpID] {
 				continue
 			}
-			for _, id := range e.Deps {
-				if set[id] && e.Desc != "SCHEMA" {
-					set[e.DumpID], again = true, true
-					if parent, ok := r.family.parentOf[e.DumpID]; ok {
-						set[parent] = true
-					}
-					break
+			uses := slices.ContainsFunc(e.Deps, func(id int32) bool { return set[id] }) && e.Desc != "SCHEMA"
+			if uses || names(e, r.toc, set) {
+				set[e.DumpID], again = true, true
+				if parent, ok := r.family.parentOf[e.DumpID]; ok {
+					set[parent] = true
 				}
 			}
 		}
 	}
 	return set
+}
+
+// names tells whether the body of a function has the name of something in a set: of
+// what is in a body PostgreSQL keeps no dependencies.
+func names(function *pgarchive.Entry, toc *pgarchive.TOC, set map[int32]bool) bool {
+	if function.Desc != "FUNCTION" && function.Desc != "PROCEDURE" {
+		return false
+	}
+	for i := range toc.Entries {
+		e := &toc.Entries[i]
+		if !set[e.DumpID] || e.DumpID == function.DumpID {
+			continue
+		}
+		switch e.Desc {
+		case "FUNCTION", "PROCEDURE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "TABLE":
+			name, _, _ := strings.Cut(e.Tag, "(")
+			if word(function.Defn, name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// word tells whether a text has a name that is no part of a longer one, however it is
+// written: unquoted names are folded.
+func word(text, name string) bool {
+	text, name = strings.ToLower(text), strings.ToLower(name)
+	part := func(c byte) bool { return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 0x80 }
+	for at := 0; name != ""; {
+		i := strings.Index(text[at:], name)
+		if i < 0 {
+			return false
+		}
+		from, to := at+i, at+i+len(name)
+		if (from == 0 || !part(text[from-1])) && (to == len(text) || !part(text[to])) {
+			return true
+		}
+		at = from + 1
+	}
+	return false
 }
 
 // option is one of OPTIONS (…) as pg_dump writes it.

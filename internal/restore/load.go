@@ -1,9 +1,11 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -17,30 +19,88 @@ import (
 // connection of its own.
 func (r *run) load(ctx context.Context) error {
 	all := r.pieces()
-	return r.parallel(ctx, len(all), func(ctx context.Context, s *session, i int) error {
-		return r.loadPiece(ctx, s, all[i])
+	var mu sync.Mutex
+	var again []piece
+	err := r.parallel(ctx, len(all), func(ctx context.Context, s *session, i int) error {
+		unheld, err := r.loadHolding(ctx, s, all[i])
+		mu.Lock()
+		defer mu.Unlock()
+		again = append(again, unheld...)
+		return err
 	})
+	if err != nil || len(again) == 0 {
+		return err
+	}
+	return r.loadAgain(ctx, again)
 }
 
-func (r *run) loadPiece(ctx context.Context, s *session, p piece) error {
+// loadAgain loads tables whose checks did not hold, one after the other in the order
+// of the archive, since they may need each other.
+func (r *run) loadAgain(ctx context.Context, pieces []piece) error {
+	slices.SortFunc(pieces, func(a, b piece) int { return cmp.Compare(a.from, b.from) })
+	s, err := r.newSession(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	for {
+		var unheld []piece
+		var check error
+		for _, p := range pieces {
+			_, err := r.loadPiece(ctx, s, p)
+			switch {
+			case sqlState(err) == checkViolation:
+				unheld, check = append(unheld, p), err
+			case err != nil:
+				return err
+			}
+		}
+		if len(unheld) == 0 || len(unheld) == len(pieces) {
+			return check
+		}
+		pieces = unheld
+	}
+}
+
+// checkViolation is the code of a row that a CHECK refuses.
+const checkViolation = "23514"
+
+// loadHolding copies the tables of a piece, and returns those with a check that does
+// not hold yet: its function may read a table that is loaded later.
+func (r *run) loadHolding(ctx context.Context, s *session, p piece) (unheld []piece, err error) {
+	for {
+		n, err := r.loadPiece(ctx, s, p)
+		if sqlState(err) != checkViolation {
+			return unheld, err
+		}
+		unheld = append(unheld, piece{from: p.tables[n].from, to: p.tables[n].to, tables: p.tables[n : n+1]})
+		if p.tables = p.tables[n+1:]; len(p.tables) == 0 {
+			return unheld, nil
+		}
+		p.from = p.tables[0].from
+	}
+}
+
+// loadPiece copies the tables of a piece; n is how many when it fails.
+func (r *run) loadPiece(ctx context.Context, s *session, p piece) (n int, err error) {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	body, err := r.point.Range(reading, r.index, p.from, p.to)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer body.Close()
-	for _, table := range p.tables {
+	for i, table := range p.tables {
 		part := io.LimitReader(body, table.to-table.from)
 		err := r.loadTable(ctx, stop, s, table, part)
 		if err == nil {
 			_, err = io.Copy(io.Discard, part)
 		}
 		if err != nil {
-			return fmt.Errorf("load table %s.%s: %w", table.entry.Namespace, table.entry.Tag, err)
+			return i, fmt.Errorf("load table %s.%s: %w", table.entry.Namespace, table.entry.Tag, err)
 		}
 	}
-	return nil
+	return len(p.tables), nil
 }
 
 // loadTable copies one table; stop ends the reading of part.
@@ -51,7 +111,7 @@ func (r *run) loadTable(ctx context.Context, stop func(), s *session, table span
 		}
 	}
 	text := &guarded{r: &counting{r: pgarchive.Deframe(part, r.toc.Header), n: &r.Progress.Loaded}}
-	_, err := postgres.CopyIn(ctx, s.conn, table.entry.CopyStmt, text)
+	_, err := postgres.CopyIn(ctx, s.conn, r.copyStmt(table.entry), text)
 	if err == nil {
 		return nil
 	}
@@ -59,6 +119,18 @@ func (r *run) loadTable(ctx context.Context, stop func(), s *session, table span
 		return readErr // what the server says when its input fails is no news
 	}
 	return err
+}
+
+// copyStmt loads a partition through the partitioned table only where that is
+// restored too: it may be absent, or lead the rows into tables nobody selected.
+func (r *run) copyStmt(e *pgarchive.Entry) string {
+	own, _ := e.OwnCopy()
+	for parent, ok := r.family.parentOf[r.family.host[e.DumpID]]; ok; parent, ok = r.family.parentOf[parent] {
+		if r.chosen != nil && !r.chosen[parent] {
+			return own
+		}
+	}
+	return e.CopyStmt
 }
 
 // guarded can be closed under somebody who still reads: a COPY that failed

@@ -199,7 +199,7 @@ func TestATableWithItsSequencePartitionsOrSchemaIsChosenByPatterns(t *testing.T)
 	if left := fmt.Sprint(got.LeftOut); err != nil || !strings.Contains(left, "fk constraint shop.orders orders_customer_fkey") || !strings.Contains(left, "view shop.big") {
 		t.Errorf("%+v, %v", got, err)
 	}
-	for pattern, words := range map[string][]string{"shop.order": {"shop.orders"}, "lonly": {"lonely"}, "a.b.c": {"dots"}} {
+	for pattern, words := range map[string][]string{"shop.order": {"shop.orders"}, "lonel": {"lonely"}, "a.b.c": {"dots"}} {
 		o.Select = restore.Selection{Tables: []string{pattern}}
 		_, err := restore.Run(ctx, o)
 		if !errors.Is(err, restore.ErrNoMatch) {

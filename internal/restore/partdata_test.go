@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/dir"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
@@ -50,6 +51,59 @@ func TestDataAloneGoesIntoEmptyTablesInTheOrderOfTheirKeys(t *testing.T) {
 	_, err = restore.Run(ctx, o)
 	if !errors.Is(err, restore.ErrNoTable) || exists(t, pg, "never") {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestASequenceOfALiveDatabaseNeverGoesBack(t *testing.T) {
+	t.Parallel()
+	pg := testenv.Postgres(t)
+	pg.CreateDatabase(t, "app")
+	pg.Exec(t, "app", "CREATE TABLE t (id serial PRIMARY KEY)", "INSERT INTO t SELECT FROM generate_series(1, 7)",
+		"CREATE SEQUENCE down INCREMENT -1", "CREATE TABLE d (id int DEFAULT nextval('down'))", "ALTER SEQUENCE down OWNED BY d.id", "INSERT INTO d SELECT FROM generate_series(1, 7)",
+		"CREATE TABLE b (id serial)", "INSERT INTO b SELECT FROM generate_series(1, 7)")
+	r := newRepository(t, nil)
+	o := restore.Options{Repo: r, Ref: back(t, pg, r).Manifest.Ref(), Target: target(t, pg, "app"), Select: restore.Selection{DataOnly: true}}
+	// Ids up to 1000 are known to other systems, although nobody has the rows any more.
+	pg.Exec(t, "app", "DELETE FROM t", "DELETE FROM d", "DELETE FROM b", "SELECT setval('t_id_seq', 1000)", "SELECT setval('down', -1000)", "SELECT setval('b_id_seq', 2)")
+	if _, err := restore.Run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	var is string
+	err := pg.Connect(t, "app").QueryRow(context.Background(), "SELECT concat_ws(' ', nextval('t_id_seq'), nextval('down'), nextval('b_id_seq'))").Scan(&is)
+	if err != nil || is != "1001 -1001 8" {
+		t.Errorf("the next ids are %s: %v", is, err)
+	}
+}
+
+func TestWhatIsCommittedIsNotSaidToBeUndone(t *testing.T) {
+	t.Parallel()
+	pg := testenv.Postgres(t)
+	pg.CreateDatabase(t, "app")
+	pg.Exec(t, "app", "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 200000) i")
+	r := newRepository(t, nil)
+	ref := back(t, pg, r).Manifest.Ref()
+	pg.Exec(t, "app", "TRUNCATE t")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	progress := &restore.Progress{}
+	at := func(step string) {
+		for s := progress.Step.Load(); s == nil || *s != step; s = progress.Step.Load() {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	other := pg.Connect(t, "app")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		at("tables") // it has the table: whoever asks now gets it right after the commit
+		_, _ = other.Exec(context.Background(), "BEGIN; LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE")
+		at("statistics")
+		cancel()
+	}()
+	got, err := restore.Run(ctx, restore.Options{Repo: r, Ref: ref, Target: target(t, pg, "app"), Select: restore.Selection{DataOnly: true}, Analyze: true, Progress: progress})
+	<-done
+	if err != nil || got.Rows != 200000 || !strings.Contains(strings.Join(got.Warnings, " "), "the data is restored, but ANALYZE") {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

@@ -135,10 +135,13 @@ func TestAnIsolatedRestoreReachesNobodyAndSaysWhatItLeftOut(t *testing.T) {
 		"CREATE FOREIGN TABLE far (id int) SERVER here", "CREATE VIEW near AS SELECT * FROM far", "CREATE MATERIALIZED VIEW copied AS SELECT * FROM near WITH NO DATA",
 		"CREATE FUNCTION fetches() RETURNS int LANGUAGE plpgsql AS $$ BEGIN PERFORM dblink_connect('host=192.0.2.1'); RETURN 1; END $$",
 		"CREATE MATERIALIZED VIEW fetched AS SELECT fetches() AS n WITH NO DATA", "CREATE MATERIALIZED VIEW linked AS SELECT * FROM dblink('x', 'SELECT 1') AS d(n int) WITH NO DATA",
+		// What a body calls is no dependency.
+		"CREATE FUNCTION indirect() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN public.fetches(); END $$", "CREATE MATERIALIZED VIEW fetched_too AS SELECT indirect() AS n WITH NO DATA",
+		"CREATE FUNCTION sent(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM fetches(); RETURN i; END $$", "CREATE TABLE watched (id int)", "CREATE INDEX told ON watched (sent(id))",
 		"CREATE MATERIALIZED VIEW over_parts AS SELECT count(*) FROM code.measured WITH NO DATA",
 		"ALTER DATABASE app SET session_preload_libraries = 'auto_explain'", "ALTER DATABASE app SET work_mem = '77MB'")
 	// As if they had been filled: populated ones are refreshed by a restore.
-	pg.Exec(t, "app", "UPDATE pg_class SET relispopulated = true WHERE relname IN ('copied', 'fetched', 'linked', 'over_parts')")
+	pg.Exec(t, "app", "UPDATE pg_class SET relispopulated = true WHERE relname IN ('copied', 'fetched', 'fetched_too', 'linked', 'over_parts')")
 	r := newRepository(t, nil)
 	result := back(t, pg, r, func(o *backup.Options) { o.Globals = false })
 	o := restore.Options{Repo: r, Ref: result.Manifest.Ref(), Target: target(t, pg, "drill"), Isolated: true}
@@ -161,7 +164,7 @@ func TestAnIsolatedRestoreReachesNobodyAndSaysWhatItLeftOut(t *testing.T) {
 		}
 	}
 	slices.Sort(left)
-	want := []string{"event trigger sample_on_ddl", "materialized view data public.copied", "materialized view data public.fetched",
+	want := []string{"event trigger sample_on_ddl", "index public.told", "materialized view data public.copied", "materialized view data public.fetched", "materialized view data public.fetched_too",
 		"materialized view data public.linked", "materialized view data public.over_parts", "server here: the address and password in its options", "server hidden: the address and password in its options",
 		"server linked: the address and password in its options", "subscription sub", "user mapping USER MAPPING sample_reader SERVER here"}
 	if !slices.Equal(left, want) {

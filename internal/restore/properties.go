@@ -58,7 +58,7 @@ func (r *run) propertyStatements() []string {
 			continue
 		}
 		for _, s := range statements(e.Defn) {
-			if s, ok := renamed(s, r.toc.Header.Database, r.Target.Database); ok && !(r.Isolated && preloads.MatchString(s)) {
+			if s, ok := renamed(s, r.toc.Header.Database, r.Target.Database); ok && (!r.Isolated || !preloads.MatchString(s)) {
 				all = append(all, s)
 			}
 		}

@@ -137,6 +137,9 @@ func (r *run) createRoles(ctx context.Context, all []statement) error {
 		return err
 	}
 	defer closeSoon(conn)
+	if err := r.speakAsBackup(ctx, conn); err != nil {
+		return err
+	}
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return fmt.Errorf("create roles: %w", err)
@@ -144,13 +147,44 @@ func (r *run) createRoles(ctx context.Context, all []statement) error {
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // after Commit it has nothing to do
 	for _, s := range all {
 		if err := r.createRole(ctx, tx, s); err != nil {
-			return fmt.Errorf("create the roles of the backup: role %s: %w", s.role, err)
+			return fmt.Errorf("create the roles of the backup: role %s: %w", strings.ToValidUTF8(s.role, "?"), notMade{err})
 		}
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return fmt.Errorf("create the roles of the backup: %w", err)
 	}
 	return nil
+}
+
+// notMade keeps the error of a role from telling of bad data: a server whose
+// databases have other encodings cannot hold each role's name.
+type notMade struct{ error }
+
+func (n notMade) Unwrap() error { return n.error }
+
+// speakAsBackup lets a session send and give names as they stand in the backup.
+func (r *run) speakAsBackup(ctx context.Context, conn *pgx.Conn) error {
+	if r.point.Server.Encoding == "" {
+		return nil
+	}
+	return exec(ctx, conn, "SET client_encoding = "+quoteLiteral(r.point.Server.Encoding))
+}
+
+// roleNames are the roles of the server, as the backup would write their names. A
+// server that cannot say them so has none of the names that are not ASCII.
+func (r *run) roleNames(ctx context.Context, conn *pgx.Conn) (map[string]bool, error) {
+	const query = "SELECT rolname FROM pg_catalog.pg_roles"
+	if err := r.speakAsBackup(ctx, conn); err != nil {
+		return nil, err
+	}
+	names, unsaid := nameSet(ctx, conn, "roles", query)
+	if err := exec(ctx, conn, "RESET client_encoding"); err != nil {
+		return nil, err
+	}
+	if class := sqlState(unsaid); class == "22021" || class == "22P05" {
+		return nameSet(ctx, conn, "roles", query)
+	}
+	return names, unsaid
 }
 
 // createRole runs one statement. A setting of a role that the server does not

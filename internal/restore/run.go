@@ -50,7 +50,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w: %w", cause, err)
 		}
-		return r.result, undo(ctx, fmt.Errorf("restore %s into database %s: %w", o.Ref, o.Target.Database, err))
+		return r.result, undo(ctx, fmt.Errorf("restore %s into database %s: %w", o.Ref, o.Target.Database, explained(err)))
 	}
 	return r.result, nil
 }
@@ -100,6 +100,7 @@ type run struct {
 	leftOut map[int32]bool // of that, what is not restored after all
 
 	inserting       bool     // a part, into a database that is there
+	commitLost      bool     // of that part: the connection broke at the commit
 	asleep          []string // statements that wake the triggers again
 	noTablespaces   bool     // the server lacks one
 	unknownSettings []string // that pg_restore makes and the server does not know
@@ -111,7 +112,10 @@ func open(ctx context.Context, o Options) (*run, error) {
 	if o.Ref.Kind != logical.Kind {
 		return nil, fmt.Errorf("restore %s: only %s recovery points can be restored into a database", o.Ref, logical.Kind)
 	}
-	var err error
+	err := o.Target.OneServer()
+	if err != nil {
+		return nil, fmt.Errorf("restore into %s: %w", o.Target, err)
+	}
 	if r.point, err = o.Repo.OpenPoint(ctx, o.Ref); err != nil {
 		return nil, err
 	}
@@ -185,12 +189,29 @@ func (r *run) steps(ctx context.Context) error {
 		{"tables", r.load},
 		{"sequences and large objects", func(ctx context.Context) error { return r.rest(ctx, options) }},
 		{"indexes and constraints", func(ctx context.Context) error {
-			return postgres.RestorePostData(ctx, r.tools, r.Target, strings.NewReader(r.toc.Raw), options)
+			return r.postData(ctx, options, func(e *pgarchive.Entry) bool { return !r.ofEventTrigger(e) })
 		}},
 		{"comparing", r.compare},
+		{"event triggers", func(ctx context.Context) error { return r.postData(ctx, options, r.ofEventTrigger) }},
 		{"properties of the database", r.setProperties},
 		{"statistics", r.analyze},
 	})
+}
+
+// ofEventTrigger tells event triggers and comments on them. They come last: one that
+// keeps a log of DDL would write the rest of the restore into a table of the backup.
+func (r *run) ofEventTrigger(e *pgarchive.Entry) bool {
+	host := r.family.byID[r.family.host[e.DumpID]]
+	return e.Desc == "EVENT TRIGGER" || host != nil && host.Desc == "EVENT TRIGGER"
+}
+
+// postData restores those entries of the last section that are as asked for.
+func (r *run) postData(ctx context.Context, options postgres.RestoreOptions, is func(*pgarchive.Entry) bool) error {
+	options.Only = r.idsOf(is)
+	if len(options.Only) == 0 {
+		return nil
+	}
+	return postgres.RestorePostData(ctx, r.tools, r.Target, strings.NewReader(r.toc.Raw), options)
 }
 
 // rest restores what of the data section is not a table: pg_restore gets the

@@ -78,7 +78,7 @@ func (p *page) promised() {
 	}
 	p.line("")
 	if approval.Needed(p.Policy.Environment) {
-		p.text("This is production: whatever creates or overwrites a database asks for today's code, which is `%s` today and is written into the audit log. The commands below work it out.", approval.Code(p.Written))
+		p.text("This is production: whatever creates or overwrites a database asks for a code with today's date in UTC, such as `%s` on the day this was written, which goes into the audit log. The commands below take it from `$APPROVAL`, so that nothing is overwritten by a command that was only copied.", approval.Code(p.Written))
 	}
 }
 
@@ -170,6 +170,7 @@ func (p *page) begin() {
 	p.shell(
 		"export SERVER=postgres://postgres@db.example.org:5432   # the server to restore to",
 		p.keyLine(),
+		p.approvalLine(),
 		p.runner("doctor"),
 		p.runner("list"),
 	)
@@ -184,6 +185,14 @@ func (p *page) keyLine() string {
 		return "export " + quoted(name) + "=…   # the encryption key"
 	}
 	return ""
+}
+
+// approvalLine asks whoever restores for the day's code.
+func (p *page) approvalLine() string {
+	if p.Policy == nil || !approval.Needed(p.Policy.Environment) {
+		return ""
+	}
+	return "export APPROVAL=" + approval.Prefix + "…   # and today's date in UTC, as YYYYMMDD"
 }
 
 func (p *page) keyText() string {
@@ -210,7 +219,7 @@ func (p *page) runner(words ...string) string {
 func (p *page) approved(words ...string) string {
 	line := p.runner(words...)
 	if p.Policy != nil && approval.Needed(p.Policy.Environment) {
-		line += ` --approval ` + approval.Prefix + `$(date -u +%Y%m%d)`
+		line += ` --approval "$APPROVAL"`
 	}
 	return line
 }

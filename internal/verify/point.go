@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/contents"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/seal"
@@ -56,6 +57,9 @@ func judge(l repo.Listed, object string, err error) result {
 // damage tells whether err speaks about stored bytes. Everything else (network,
 // rights, a newer format, another key) says nothing about the backup.
 func damage(err error) bool {
+	if errors.Is(err, objstore.ErrTransient) {
+		return false // whatever else it looked like, somewhere a connection broke
+	}
 	for _, bad := range []error{repo.ErrDamaged, seal.ErrDamaged, seal.ErrEdited,
 		pgarchive.ErrTruncated, pgarchive.ErrCorrupt, pgarchive.ErrNotArchive} {
 		if errors.Is(err, bad) {

@@ -112,7 +112,7 @@ func TestAccRunbook_namesTodaysPoints(t *testing.T) {
 		resource.TestStep{
 			Config: data(name, lines),
 			ConfigStateChecks: expect(name, map[string]knownvalue.Check{
-				"markdown": knownvalue.StringRegexp(regexp.MustCompile(`(?s)# Recovering the shop.*On call.*#dba.*` + newest.ID + `.*--approval RESTORE-PROD-\$\(date -u \+%Y%m%d\)`)),
+				"markdown": knownvalue.StringRegexp(regexp.MustCompile(`(?s)# Recovering the shop.*On call.*#dba.*` + newest.ID + `.*--approval "\$APPROVAL"`)),
 			}),
 		},
 		resource.TestStep{Config: data(name, fmt.Sprintf("policy = %q", f.url()+"#nobody")), ExpectError: regexp.MustCompile(`reading pgbackup_runbook`)},

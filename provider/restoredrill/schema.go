@@ -135,7 +135,7 @@ func rdsAttribute() schema.SingleNestedAttribute {
 func checksAttribute() schema.MapNestedAttribute {
 	return schema.MapNestedAttribute{
 		Optional:            true,
-		MarkdownDescription: "Statements that are run in the restored database, by a name that says what they look for. One that finds something else, or reads a table that is not there, makes the outcome a bad backup; one that is no valid SQL or takes too long says nothing about the backup.",
+		MarkdownDescription: "Statements that are run in the restored database, by a name that says what they look for. One that finds something else makes the outcome a bad backup; one that is no valid SQL, reads a table that the backup does not have or takes too long says nothing about the backup: the drill then could not run.",
 		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 			"sql": schema.StringAttribute{
 				Required:            true,

@@ -93,10 +93,33 @@ func Look(ctx context.Context, o Options) ([]Found, error) {
 		}
 		if was != nil {
 			f.Exists = &was.Ref
+		} else if from == foreign.ByModified {
+			if err := o.notNewest(ctx, f); err != nil {
+				return nil, err
+			}
 		}
 		found = append(found, f)
 	}
 	return found, nil
+}
+
+// notNewest keeps a dump whose date is a guess from becoming the latest point of a
+// source that has backups: a restore of the latest would bring it back, and rotation
+// would count from it.
+func (o Options) notNewest(ctx context.Context, f Found) error {
+	points, err := o.Repo.List(ctx, repo.Filter{Source: f.Source, Kind: logical.Kind}) // the newest first
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(points, repo.Listed.Verified)
+	if i < 0 || points[i].Start.After(f.Start) {
+		return nil
+	}
+	// After one that was imported too this is the next of a collection.
+	if m, err := o.Repo.Manifest(ctx, points[i].Ref); err == nil && m.Origin != nil && m.Origin.Imported != nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w but %s, %s, which may be when it was copied, and it would become the latest backup of %s; give --date", o.File.Name, ErrNoDate, f.Imported.DateFrom, f.Start.Format(time.RFC3339), f.Source)
 }
 
 func (o Options) now() time.Time {
@@ -131,7 +154,7 @@ func Run(ctx context.Context, o Options, f Found) (point.Result, error) {
 		file := f.Imported
 		file.Notes = slices.Concat(loaded.Notes, loaded.Warnings)
 		opts := backup.Options{Options: o.Options, Target: cluster.Target(databaseName(f)), Globals: true}
-		opts.Options.Imported, opts.Start = &file, f.Start
+		opts.Imported, opts.Start = &file, f.Start
 		result, err = backup.Run(ctx, opts)
 		result.Warnings = append(slices.Clone(loaded.Warnings), result.Warnings...)
 		return err

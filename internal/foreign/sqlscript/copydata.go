@@ -3,6 +3,7 @@ package sqlscript
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 )
 
@@ -58,8 +59,8 @@ func (r *Rows) Read(p []byte) (int, error) {
 // more takes the next line, or as much of it as the buffer holds.
 func (r *Rows) more() error {
 	line, err := r.s.r.ReadSlice('\n')
-	if err != nil && err != bufio.ErrBufferFull {
-		if err == io.EOF && r.newline && string(line) == `\.` {
+	if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+		if errors.Is(err, io.EOF) && r.newline && string(line) == `\.` {
 			r.done = true
 			return nil
 		}
@@ -79,7 +80,7 @@ func (r *Rows) more() error {
 }
 
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

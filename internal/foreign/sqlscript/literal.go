@@ -1,6 +1,7 @@
 package sqlscript
 
 import (
+	"errors"
 	"fmt"
 	"io"
 )
@@ -163,7 +164,7 @@ func (s *Scanner) dollar() error {
 // inside takes one byte of something that must end.
 func (s *Scanner) inside(what string) (byte, error) {
 	c, err := s.byte()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return 0, fmt.Errorf("line %d: the file ends inside %s: %w", s.start, what, io.ErrUnexpectedEOF)
 	}
 	if err != nil {

@@ -80,7 +80,7 @@ func (s *Scanner) Next(backslashes bool) (Item, error) {
 	s.first = [4]byte{}
 	for {
 		c, err := s.byte()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			if text := strings.TrimSpace(string(s.buf)); text != "" {
 				return Item{Statement, text, s.start, s.tokens, s.inner}, nil
 			}
@@ -160,7 +160,7 @@ func (s *Scanner) command() (Item, error) {
 	s.buf = append(s.buf, '\\')
 	for {
 		c, err := s.byte()
-		if err == io.EOF || c == '\n' {
+		if errors.Is(err, io.EOF) || c == '\n' {
 			break
 		}
 		if err != nil {
@@ -183,7 +183,7 @@ func (s *Scanner) lineComment() error {
 	}
 	for {
 		c, err := s.byte()
-		if err == io.EOF || c == '\n' {
+		if errors.Is(err, io.EOF) || c == '\n' {
 			break
 		}
 		if err != nil {
@@ -216,7 +216,7 @@ func (s *Scanner) blockComment() error {
 	}
 	for depth := 1; depth > 0; {
 		c, err := s.byte()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return fmt.Errorf("line %d: a comment does not end", s.line)
 		}
 		if err != nil {

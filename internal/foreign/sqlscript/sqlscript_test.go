@@ -16,7 +16,7 @@ func split(t testing.TB, script string, backslashes bool) []string {
 	s := NewScanner(iotest.OneByteReader(strings.NewReader(script)))
 	for {
 		item, err := s.Next(backslashes)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out
 		}
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -23,7 +24,7 @@ func Databases(ctx context.Context, a, b postgres.Target, jobs int) (Result, err
 	if jobs <= 0 {
 		jobs = defaultJobs
 	}
-	c := &pair{names: [2]string{"the first database", "the second"}}
+	c := &pair{names: [2]string{"the first database", "the second"}, shared: map[string][2]pgarchive.Sum{}}
 	encoding, err := commonEncoding(ctx, a, b)
 	if err != nil {
 		return Result{}, err
@@ -57,6 +58,9 @@ func Databases(ctx context.Context, a, b postgres.Target, jobs int) (Result, err
 	})
 	if err != nil {
 		return Result{}, err
+	}
+	for name, sums := range c.shared {
+		c.sums("partitions of table "+name, sums, "row")
 	}
 	c.sequences(sides)
 	c.largeObjects(sides)
@@ -115,6 +119,9 @@ func readContents(ctx context.Context, conn *pgx.Conn) (contentsOf, error) {
 type pair struct {
 	names [2]string
 	found findings
+
+	mu     sync.Mutex
+	shared map[string][2]pgarchive.Sum // of partitions together, by table.shares
 }
 
 // common are the tables that both have with the same columns; what only one of
@@ -158,6 +165,16 @@ func (c *pair) tables(t table, sums [2]pgarchive.Sum) {
 		r.Rows += sums[0].Rows
 		r.Bytes += sums[0].Bytes
 	})
+	if t.shares != "" {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		all := c.shared[t.shares]
+		for i := range all {
+			all[i] = all[i].Add(sums[i])
+		}
+		c.shared[t.shares] = all
+		return
+	}
 	c.sums(nameOf("table", t.schema, t.name), sums, "row")
 }
 

@@ -11,8 +11,8 @@ import (
 // yet. Where something is not there, the transaction is over: that is an error.
 func On(ctx context.Context, conn *pgx.Conn, o Options) (Result, error) {
 	c := &run{Options: o}
-	for _, e := range c.tables() {
-		if err := c.table(ctx, conn, e); err != nil {
+	for _, group := range c.tables() {
+		if err := c.together(ctx, conn, group); err != nil {
 			return Result{}, err
 		}
 	}

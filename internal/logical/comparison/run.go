@@ -26,7 +26,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	defer pool.close()
 	tables := c.tables()
 	err := parallel.Each(ctx, o.Jobs, len(tables), func(ctx context.Context, i int) error {
-		return pool.with(ctx, func(conn *pgx.Conn) error { return c.table(ctx, conn, tables[i]) })
+		return pool.with(ctx, func(conn *pgx.Conn) error { return c.together(ctx, conn, tables[i]) })
 	})
 	if err != nil {
 		return Result{}, err
@@ -55,10 +55,13 @@ type run struct {
 func (c *run) skipped(e *pgarchive.Entry) bool { return c.Skip != nil && c.Skip(e) }
 
 // tables lists the entries with rows to compare, the largest first, so that no
-// session is left alone with one at the end. What speaks of data that has no
-// proof, or the other way round, is a difference: it would pass unseen.
-func (c *run) tables() []*pgarchive.Entry {
-	var list []*pgarchive.Entry
+// session is left alone with one at the end. Partitions that are loaded through the
+// same table are together: which row is in which is the server's choice. What speaks
+// of data that has no proof, or the other way round, is a difference: it would pass
+// unseen.
+func (c *run) tables() [][]*pgarchive.Entry {
+	var list [][]*pgarchive.Entry
+	through := map[string]int{} // COPY statement of a partitioned table -> in list
 	known := make(map[int32]bool, len(c.Records))
 	for i := range c.TOC.Entries {
 		e := &c.TOC.Entries[i]
@@ -69,7 +72,14 @@ func (c *run) tables() []*pgarchive.Entry {
 		rec, proven := c.Records[e.DumpID]
 		switch {
 		case proven && !rec.LargeObjects:
-			list = append(list, e)
+			if _, throughRoot := e.OwnCopy(); throughRoot {
+				if i, ok := through[e.CopyStmt]; ok {
+					list[i] = append(list[i], e)
+					continue
+				}
+				through[e.CopyStmt] = len(list)
+			}
+			list = append(list, []*pgarchive.Entry{e})
 		case e.HadDumper && !proven:
 			c.found.differs(nameOf("data of", e.Namespace, e.Tag), "the backup's table list does not have it")
 		}
@@ -79,32 +89,49 @@ func (c *run) tables() []*pgarchive.Entry {
 			c.found.differs(nameOf("table", rec.Schema, rec.Table), "the backup's archive does not have it, its table list does")
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *pgarchive.Entry) int {
-		return cmp.Compare(c.Records[b.DumpID].Bytes, c.Records[a.DumpID].Bytes)
+	slices.SortStableFunc(list, func(a, b []*pgarchive.Entry) int {
+		return cmp.Compare(c.Records[b[0].DumpID].Bytes, c.Records[a[0].DumpID].Bytes)
 	})
 	return list
 }
 
-func (c *run) table(ctx context.Context, conn *pgx.Conn, e *pgarchive.Entry) error {
-	want := c.Records[e.DumpID]
-	got, err := postgres.TableHash(ctx, conn, e.CopyStmt)
-	switch missing := notThere(err); {
-	case missing != "":
-		c.found.differs(nameOf("table", e.Namespace, e.Tag), missing)
-	case err != nil:
-		return fmt.Errorf("read back table %s.%s: %w", e.Namespace, e.Tag, err)
-	default:
-		if problem := contents(want, got, "row"); problem != "" {
-			c.found.differs(nameOf("table", e.Namespace, e.Tag), problem)
+// together compares the rows of a table, or of partitions that share theirs.
+func (c *run) together(ctx context.Context, conn *pgx.Conn, group []*pgarchive.Entry) error {
+	var records []logical.TableRecord
+	var got pgarchive.Sum
+	whole := true
+	for _, e := range group {
+		rec := c.Records[e.DumpID]
+		stmt, _ := e.OwnCopy()
+		sum, err := postgres.TableHash(ctx, conn, stmt)
+		switch missing := notThere(err); {
+		case missing != "":
+			c.found.differs(nameOf("table", e.Namespace, e.Tag), missing)
+			whole = false
+		case err != nil:
+			return fmt.Errorf("read back table %s.%s: %w", e.Namespace, e.Tag, err)
+		}
+		records = append(records, rec)
+		got = got.Add(sum)
+		c.found.count(func(r *Result) {
+			r.Tables++
+			r.Rows += rec.Rows
+			r.Bytes += rec.Bytes
+		})
+		if c.Progress != nil {
+			c.Progress.Add(rec.Bytes)
 		}
 	}
-	c.found.count(func(r *Result) {
-		r.Tables++
-		r.Rows += want.Rows
-		r.Bytes += want.Bytes
-	})
-	if c.Progress != nil {
-		c.Progress.Add(want.Bytes)
+	want, err := logical.SumRecords(records)
+	if err != nil {
+		return err
+	}
+	if problem := contents(want, got, "row"); whole && problem != "" {
+		name := nameOf("table", group[0].Namespace, group[0].Tag)
+		if len(group) > 1 {
+			problem = fmt.Sprintf("together with the %s that share rows with it, %s", plural(int64(len(group)-1), "partition"), problem)
+		}
+		c.found.differs(name, problem)
 	}
 	return nil
 }
@@ -147,7 +174,7 @@ func (c *run) largeObjects(ctx context.Context, conn *pgx.Conn) error {
 	if len(records) == 0 && !c.Extra {
 		return nil
 	}
-	want, err := logical.SumLargeObjects(records)
+	want, err := logical.SumRecords(records)
 	if err != nil {
 		return err
 	}

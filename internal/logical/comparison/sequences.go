@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
 )
 
 // setval is how an archive sets a sequence: the name is a quoted SQL identifier
@@ -73,6 +74,20 @@ func (c *run) sequence(ctx context.Context, conn *pgx.Conn, object string, want 
 		c.found.differs(object, fmt.Sprintf("it is at %s, behind the backup's %s: values would be given out twice", standing(got), standing(want)))
 	}
 	return nil
+}
+
+// Ahead tells whether a sequence has given out values that the one of an archive
+// had not: setting it to where the archive does would give them out twice.
+func Ahead(ctx context.Context, conn *pgx.Conn, e *pgarchive.Entry) (bool, error) {
+	archived, err := archivedSequence(e.Namespace, e.Tag, e.Defn)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", nameOf("sequence", e.Namespace, e.Tag), err)
+	}
+	now, err := postgres.SequenceValue(ctx, conn, e.Namespace, e.Tag)
+	if err != nil {
+		return false, err
+	}
+	return isBehind(ctx, conn, archived, now)
 }
 
 // standing is a value as an administrator reads it: 5 that was given out is not

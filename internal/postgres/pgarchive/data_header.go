@@ -17,8 +17,12 @@ func (h Hash) Add(other Hash) Hash {
 // begins (at Data.Start), leaving src where its first block begins.
 func SkipDataHeader(src io.Reader, h Header, dumpID int32) error {
 	buf := make([]byte, 1+1+h.IntSize)
-	if _, err := io.ReadFull(src, buf); err != nil {
-		return fmt.Errorf("%w: no data entry begins here: %w", ErrTruncated, err)
+	switch _, err := io.ReadFull(src, buf); err {
+	case nil:
+	case io.EOF, io.ErrUnexpectedEOF:
+		return fmt.Errorf("%w: no data entry begins here", ErrTruncated)
+	default: // that it could not be read says nothing about what is there
+		return err
 	}
 	id := int64(0)
 	for i := h.IntSize - 1; i >= 0; i-- {

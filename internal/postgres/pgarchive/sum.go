@@ -53,3 +53,8 @@ type Sum struct {
 func (s Sum) String() string {
 	return fmt.Sprintf("%d rows, %d bytes, hash %s", s.Rows, s.Bytes, s.Hash)
 }
+
+// Add is the sum of the rows of both.
+func (s Sum) Add(other Sum) Sum {
+	return Sum{Rows: s.Rows + other.Rows, Bytes: s.Bytes + other.Bytes, Hash: s.Hash.Add(other.Hash)}
+}

@@ -25,7 +25,9 @@ func accounts() []account {
 		return nil
 	}
 	var list []account
-	for _, name := range []string{"postgres", "nobody"} {
+	// nobody first: what is restored can run programs as this user, and a server that
+	// runs as postgres, wherever its socket is, takes postgres for its administrator.
+	for _, name := range []string{"nobody", "postgres"} {
 		u, err := user.Lookup(name)
 		if err != nil {
 			continue

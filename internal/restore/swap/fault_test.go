@@ -30,9 +30,9 @@ func TestWhenTheSwapIsNotPossibleTheOldDatabaseServesAndTheNewOneIsKept(t *testi
 		return nil
 	}
 	_, err := swap.Run(t.Context(), o)
-	wantError(t, err, swap.ErrRefused, "sessions of postgres", "app serves as before", "is kept as app_restored_20260301T020000Z")
-	wantDatabases(t, pg, "app", "app_restored_20260301T020000Z")
-	if a, b := is(t, pg, "app"), is(t, pg, "app_restored_20260301T020000Z"); a != "old" || b != "new" {
+	wantError(t, err, swap.ErrRefused, "sessions of postgres", "app serves as before", "is kept as app_restored_20260301t020000z")
+	wantDatabases(t, pg, "app", "app_restored_20260301t020000z")
+	if a, b := is(t, pg, "app"), is(t, pg, "app_restored_20260301t020000z"); a != "old" || b != "new" {
 		t.Errorf("%s and %s", a, b)
 	}
 }
@@ -75,7 +75,7 @@ func TestADatabaseThatSomebodyExchangedMeanwhileIsNotReplaced(t *testing.T) {
 		t.Fatal("no error")
 	}
 	wantError(t, err, err, "somebody else created, renamed or dropped it", "kept as app_restored_")
-	wantDatabases(t, pg, "app", "app_restored_20260301T020000Z", "elsewhere")
+	wantDatabases(t, pg, "app", "app_restored_20260301t020000z", "elsewhere")
 }
 
 func TestAServerThatRestartsBeforeTheSwapOnlyDelaysIt(t *testing.T) {
@@ -194,7 +194,7 @@ const (
 // it came out when what was said and what is there agree.
 func swapThrough(t *testing.T, pg *testenv.PostgresServer, proxy string, breaks func()) outcome {
 	t.Helper()
-	for _, name := range []string{"app", before, "app_restored_20260301T020000Z"} {
+	for _, name := range []string{"app", before, "app_restored_20260301t020000z"} {
 		pg.Exec(t, "postgres", "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
 	}
 	old(t, pg, "app")

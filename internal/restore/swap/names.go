@@ -55,7 +55,7 @@ func oldName(target string, at time.Time, n int) string { return stamped(target,
 func keptName(target string, at time.Time) string { return stamped(target, "_restored_", at, 1) }
 
 func stamped(target, infix string, at time.Time, n int) string {
-	suffix := infix + at.UTC().Format("20060102T150405Z")
+	suffix := infix + strings.ToLower(at.UTC().Format("20060102T150405Z")) // a name without quotes is one in small letters
 	if n > 1 {
 		suffix += fmt.Sprintf("_%d", n)
 	}

@@ -20,10 +20,10 @@ func TestNamesFitAndEndAtACharacter(t *testing.T) {
 			}
 		}
 	}
-	if got := swap.OldName("app", at, 1); got != "app_before_20260301T020000Z" {
+	if got := swap.OldName("app", at, 1); got != "app_before_20260301t020000z" {
 		t.Error(got)
 	}
-	if got := swap.OldName("app", at, 2); got != "app_before_20260301T020000Z_2" {
+	if got := swap.OldName("app", at, 2); got != "app_before_20260301t020000z_2" {
 		t.Error(got)
 	}
 }

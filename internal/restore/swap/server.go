@@ -40,6 +40,9 @@ func open(ctx context.Context, o Options) (*server, error) {
 }
 
 func openUnlocked(ctx context.Context, o Options) (*server, error) {
+	if err := o.Target.OneServer(); err != nil {
+		return nil, fmt.Errorf("replace database %s: %w", o.Target, err)
+	}
 	s := &server{Options: o}
 	// A database can not be renamed through itself, and everybody who replaces one
 	// must meet at the same lock: so the choice depends on nothing but its name.

@@ -98,7 +98,7 @@ func wantError(t *testing.T, err error, is error, words ...string) {
 
 var moment = time.Date(2026, 3, 1, 2, 0, 0, 0, time.UTC)
 
-const before = "app_before_20260301T020000Z"
+const before = "app_before_20260301t020000z"
 
 func now() time.Time { return moment }
 

@@ -82,7 +82,7 @@ func TestTheDatabaseThatOthersAreRenamedThroughCanBeReplacedToo(t *testing.T) {
 	if _, err := swap.Run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
-	if a, b := is(t, pg, "postgres"), is(t, pg, "postgres_before_20260301T020000Z"); a != "new" || b != "old" {
+	if a, b := is(t, pg, "postgres"), is(t, pg, "postgres_before_20260301t020000z"); a != "new" || b != "old" {
 		t.Errorf("%s and %s", a, b)
 	}
 }
