@@ -55,7 +55,7 @@ func TestAccRepository_whatOthersHaveInTheBucketIsNeitherMixedWithNorDeleted(t *
 	for _, key := range theirs {
 		c.put(c.Client(), c.Bucket, "prod/"+key, "theirs")
 	}
-	wants(t, w.Apply("-destroy"), false, "5 objects in its folders are not pgbackup's, and stay", "jobs/etl/y")
+	wants(t, w.Apply("-destroy"), false, "6 objects in its folders are not pgbackup's, and stay", "jobs/etl/y")
 	want := slices.Clone(theirs)
 	for _, key := range theirs {
 		want = append(want, "prod/"+key)
