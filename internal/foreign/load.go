@@ -344,8 +344,7 @@ func (l *load) analyze(ctx context.Context) error {
 		return err
 	}
 	defer closeSoon(conn)
-	tables, err := list(ctx, conn, "tables", `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'`)
+	tables, err := postgres.OwnTables(ctx, conn)
 	if err != nil || len(tables) == 0 {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
 )
 
@@ -116,7 +117,7 @@ func (r *run) analyze(ctx context.Context) error {
 		for _, e := range r.dataEntries() {
 			tables = append(tables, pgx.Identifier{e.Namespace, e.Tag}.Sanitize())
 		}
-	} else if tables, err = ownTables(ctx, s.conn); err != nil {
+	} else if tables, err = postgres.OwnTables(ctx, s.conn); err != nil {
 		return err
 	}
 	if len(tables) == 0 {

@@ -1,4 +1,4 @@
-package restore
+package postgres
 
 import (
 	"context"
@@ -7,10 +7,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ownTables are the tables and materialized views of a database whose rows are in it,
+// OwnTables are the tables and materialized views of a database whose rows are in it,
 // quoted. ANALYZE without a list reads foreign tables as well, and ends at the first
 // whose server is not reached; so does that of a parent of one.
-func ownTables(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+func OwnTables(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	rows, err := conn.Query(ctx, `WITH RECURSIVE above (parent) AS (
 		SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class f ON f.oid = i.inhrelid WHERE f.relkind = 'f'
 		UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN above a ON i.inhrelid = a.parent
