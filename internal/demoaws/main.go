@@ -1,7 +1,7 @@
 // Command demoaws lends a whole AWS account to a script, on a laptop and without
 // an account: an emulator of AWS, a PostgreSQL server with two databases, and a
 // way to run a registered Fargate task as processes. `make demo-aws` runs
-// examples/aws-complete/demo.sh in it.
+// examples/aws-complete/demo.sh in it, `make restore-at-3am` examples/restore-at-3am/run.sh.
 //
 //	demoaws -- SCRIPT [ARGUMENT…]  starts the parts, runs the script, stops them
 //	demoaws task SCHEDULE-ARN      runs what a schedule would start, once

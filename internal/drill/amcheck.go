@@ -69,7 +69,7 @@ func findAmCheck(ctx context.Context, at place) (string, int, error) {
 	if err != nil {
 		return "", 0, err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	major, err := postgres.ServerMajor(conn)
 	if err != nil {
 		return "", 0, err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/drillreport"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 )
 
 // checks runs the user's statements, each in a transaction of its own that only
@@ -21,7 +22,7 @@ func (r *run) checks(ctx context.Context, connect func(context.Context) (*pgx.Co
 	var conn *pgx.Conn
 	defer func() {
 		if conn != nil {
-			closeSoon(conn)
+			postgres.CloseSoon(conn)
 		}
 	}()
 	for _, c := range r.Drill.Checks {

@@ -73,7 +73,7 @@ func (s *scratchCluster) lacking(ctx context.Context, roles []string) (map[strin
 	if err != nil {
 		return nil, err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	if err := postgres.PrepareSession(ctx, conn, s.encoding); err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"hash/fnv"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -123,7 +122,7 @@ func (s *scratchDatabase) reader(ctx context.Context) (*pgx.Conn, error) {
 	}
 	var super bool
 	if err := conn.QueryRow(ctx, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user").Scan(&super); err != nil {
-		closeSoon(conn)
+		postgres.CloseSoon(conn)
 		return nil, fmt.Errorf("look at the rights of %s: %w", s.server.User, err)
 	}
 	if super {
@@ -137,13 +136,13 @@ func (s *scratchDatabase) stop(ctx context.Context) error {
 	if s.keeper == nil {
 		return nil
 	}
-	defer func() { closeSoon(s.keeper) }()
+	defer func() { postgres.CloseSoon(s.keeper) }()
 	if s.name == "" {
 		return nil
 	}
 	if s.keeper.IsClosed() || s.keeper.Ping(ctx) != nil {
 		// The lock is gone, and with it what keeps others from dropping it.
-		closeSoon(s.keeper)
+		postgres.CloseSoon(s.keeper)
 		conn, err := s.server.Connect(ctx)
 		if err != nil {
 			return fmt.Errorf("drop the drill's database %s: %w; the next drill does it", s.name, err)
@@ -197,10 +196,4 @@ func (s *scratchDatabase) sweep(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func closeSoon(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_ = conn.Close(ctx) // nothing is kept of the session
 }

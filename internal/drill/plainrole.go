@@ -24,7 +24,7 @@ func makePlainRole(ctx context.Context, t postgres.Target) (*plainRole, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	major, err := postgres.ServerMajor(conn)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/bytesize"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/drillreport"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/scratch"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
@@ -69,7 +70,7 @@ func (r *run) planPlace(ctx context.Context, m *repo.Manifest, say func(string, 
 		if err != nil {
 			return err
 		}
-		closeSoon(conn)
+		postgres.CloseSoon(conn)
 		say("restore it into a new database %s… on %s, without owners and rights", databasePrefix, server.Host)
 	default:
 		programs, err := scratch.FindPrograms(ctx, m.Server.Major, "")

@@ -19,12 +19,6 @@ import (
 // restore of recovery points writes it too.
 const unfinishedMark = "pgbackup: not complete, being restored from "
 
-func closeSoon(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_ = conn.Close(ctx) // all that was to be kept is committed
-}
-
 // maintenance connects to a database of the server that is not the target.
 func (l *load) maintenance(ctx context.Context) (*pgx.Conn, error) {
 	conn, err := l.Target.WithDatabase("postgres").Connect(ctx)
@@ -44,7 +38,7 @@ func (l *load) examineDatabase(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	if err := postgres.DatabaseEmpty(ctx, conn); err != nil {
 		return true, fmt.Errorf("%w; name a database that does not exist yet, or drop this one", err)
 	}
@@ -58,7 +52,7 @@ func (l *load) checkServer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	if l.major, err = postgres.ServerMajor(conn); err != nil {
 		return err
 	}
@@ -128,7 +122,7 @@ func (l *load) prepare(ctx context.Context) error {
 		return err
 	}
 	at := l.Target.WithDatabase(conn.Config().Database)
-	closeSoon(conn)
+	postgres.CloseSoon(conn)
 	properties := l.chosen.Properties
 	if properties == (postgres.DatabaseProperties{}) {
 		properties = l.Properties
@@ -145,7 +139,7 @@ func (l *load) prepare(ctx context.Context) error {
 		return err
 	}
 	l.result.Created = true
-	if err := l.comment(ctx, quoteLiteral(unfinishedMark+l.Source.Name)); err != nil {
+	if err := l.comment(ctx, postgres.QuoteLiteral(unfinishedMark+l.Source.Name)); err != nil {
 		l.Log.Warn("the new database could not be marked as unfinished", "database", l.Target.Database, "error", err)
 	}
 	return nil
@@ -160,13 +154,9 @@ func (l *load) comment(ctx context.Context, literal string) error {
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	_, err = conn.Exec(ctx, "COMMENT ON DATABASE "+pgx.Identifier{l.Target.Database}.Sanitize()+" IS "+literal)
 	return err
-}
-
-func quoteLiteral(s string) string {
-	return "E'" + strings.NewReplacer(`'`, `''`, `\`, `\\`).Replace(s) + "'"
 }
 
 // makeRole makes a role that nobody can log in as, unless it is there.
@@ -175,7 +165,7 @@ func (l *load) makeRole(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	var there bool
 	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)", name).Scan(&there); err != nil || there {
 		return err
@@ -196,7 +186,7 @@ func (l *load) undo(ctx context.Context, why error) error {
 	defer cancel()
 	conn, err := l.maintenance(ctx)
 	if err == nil {
-		defer closeSoon(conn)
+		defer postgres.CloseSoon(conn)
 		_, err = conn.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{l.Target.Database}.Sanitize()+" WITH (FORCE)")
 	}
 	if err != nil {
@@ -242,7 +232,7 @@ func (g *globals) run(ctx context.Context, item sqlscript.Item) (bool, error) {
 			if err != nil {
 				return false, err
 			}
-			defer closeSoon(conn)
+			defer postgres.CloseSoon(conn)
 			have, err := list(ctx, conn, "roles", "SELECT rolname FROM pg_catalog.pg_roles")
 			if err != nil || slices.Contains(have, name) {
 				return err == nil, err
@@ -271,7 +261,7 @@ func (g *globals) run(ctx context.Context, item sqlscript.Item) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
 		// The statement may hold a password hash and is not repeated.
 		return false, fmt.Errorf("line %d: make the roles of the file: %w", item.Line, err)

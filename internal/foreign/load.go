@@ -269,7 +269,7 @@ func (l *load) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	r := &runner{conn: conn, noOwner: l.NoOwner, noPrivileges: l.NoRights, progress: l.Progress}
 	if !l.dump.archive() {
 		r.database = l.chosen.Name
@@ -315,7 +315,7 @@ func (l *load) count(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	tables, err := list(ctx, conn, "tables", `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')`)
@@ -343,7 +343,7 @@ func (l *load) analyze(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	tables, err := postgres.OwnTables(ctx, conn)
 	if err != nil || len(tables) == 0 {
 		return err

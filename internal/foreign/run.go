@@ -326,7 +326,7 @@ func session(ctx context.Context, t postgres.Target) (*pgx.Conn, error) {
 	}
 	// Written dumps say so themselves; older ones count on it.
 	if _, err := conn.PgConn().Exec(ctx, "SET check_function_bodies = off").ReadAll(); err != nil {
-		closeSoon(conn)
+		postgres.CloseSoon(conn)
 		return nil, fmt.Errorf("prepare the session on %s: %w", t, err)
 	}
 	return conn, nil

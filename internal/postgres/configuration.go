@@ -57,14 +57,14 @@ func OpenConfig(ctx context.Context, t Target) (*ConfigReader, error) {
 	}
 	server, err := readServer(ctx, conn)
 	if err != nil {
-		closeSoon(conn)
+		CloseSoon(conn)
 		return nil, fmt.Errorf("configuration of %s: %w", t, err)
 	}
 	return &ConfigReader{Server: server, target: t, conn: conn}, nil
 }
 
 // Close ends the connection.
-func (c *ConfigReader) Close() { closeSoon(c.conn) }
+func (c *ConfigReader) Close() { CloseSoon(c.conn) }
 
 // Places asks where the files are.
 func (c *ConfigReader) Places(ctx context.Context) (ConfigPlaces, error) {

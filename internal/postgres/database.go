@@ -48,7 +48,7 @@ func CreateDatabase(ctx context.Context, t Target, name string, p DatabaseProper
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
+	defer CloseSoon(conn)
 	if _, err := conn.PgConn().Exec(ctx, createDatabaseSQL(name, p, serverMajor(conn))).ReadAll(); err != nil {
 		switch sqlState(err) {
 		case "42P04":
@@ -68,7 +68,7 @@ func createDatabaseSQL(name string, p DatabaseProperties, major int) string {
 	b.WriteString("CREATE DATABASE " + quoteIdent(name) + " TEMPLATE template0")
 	option := func(keyword, value string) {
 		if value != "" {
-			b.WriteString(" " + keyword + " " + quoteLiteral(value))
+			b.WriteString(" " + keyword + " " + QuoteLiteral(value))
 		}
 	}
 	option("ENCODING", p.Encoding)
@@ -124,7 +124,7 @@ func ListDatabases(ctx context.Context, t Target) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeSoon(conn)
+	defer CloseSoon(conn)
 	rows, err := conn.Query(ctx, "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname")
 	if err != nil {
 		return nil, fmt.Errorf("list the databases of %s: %w", t, err)

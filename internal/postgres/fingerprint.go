@@ -19,7 +19,7 @@ func PrepareSession(ctx context.Context, conn *pgx.Conn, encoding string) error 
 SET xmloption = content; SET standard_conforming_strings = on; SET synchronize_seqscans = off; SET row_security = off;
 SELECT pg_catalog.set_config('search_path', '', false)`
 	if encoding != "" {
-		sql += "; SET client_encoding = " + quoteLiteral(encoding)
+		sql += "; SET client_encoding = " + QuoteLiteral(encoding)
 	}
 	if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
 		return fmt.Errorf("prepare the session: %w", err)

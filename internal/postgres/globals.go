@@ -30,7 +30,7 @@ func DumpGlobals(ctx context.Context, tools Tools, t Target) (Globals, error) {
 	major := serverMajor(conn)
 	var mayRead bool
 	err = conn.QueryRow(ctx, "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT')").Scan(&mayRead)
-	closeSoon(conn)
+	CloseSoon(conn)
 	if err != nil {
 		return Globals{}, fmt.Errorf("globals of %s: %w", t, err)
 	}

@@ -109,7 +109,7 @@ func schemaCondition(pattern, database string) (string, error) {
 }
 
 func matches(column, regexp string) string {
-	return column + " OPERATOR(pg_catalog.~) " + quoteLiteral(regexp) + " COLLATE pg_catalog.default"
+	return column + " OPERATOR(pg_catalog.~) " + QuoteLiteral(regexp) + " COLLATE pg_catalog.default"
 }
 
 // literalPart is the text before the first dot outside quotes: a database's name,

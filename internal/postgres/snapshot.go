@@ -67,7 +67,7 @@ func OpenSnapshot(ctx context.Context, t Target, sel Selection, o SnapshotOption
 	}
 	s, err := openSnapshot(ctx, t, conn, sel, o)
 	if err != nil {
-		closeSoon(conn)
+		CloseSoon(conn)
 		return nil, err
 	}
 	s.watch(o.Heartbeat)
@@ -246,7 +246,7 @@ func (s *Snapshot) Release() error {
 		return nil
 	}
 	s.released = true
-	defer closeSoon(s.conn)
+	defer CloseSoon(s.conn)
 	if err := s.Err(); err != nil {
 		return err
 	}
@@ -258,9 +258,10 @@ func (s *Snapshot) Release() error {
 	return nil
 }
 
-// closeSoon says goodbye to the server but does not wait for long.
-func closeSoon(conn *pgx.Conn) {
+// CloseSoon ends a session of which nothing more is wanted: it says goodbye to the
+// server and does not wait for long.
+func CloseSoon(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	_ = conn.Close(ctx) // the transaction only read
+	_ = conn.Close(ctx) // all that was to be kept is committed
 }

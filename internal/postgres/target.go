@@ -270,8 +270,8 @@ func conninfoValue(s string) (value, rest string) {
 // quoteIdent quotes a name for SQL.
 func quoteIdent(names ...string) string { return pgx.Identifier(names).Sanitize() }
 
-// quoteLiteral quotes a text for SQL, whatever standard_conforming_strings is.
-func quoteLiteral(s string) string {
+// QuoteLiteral quotes a text for SQL, whatever standard_conforming_strings is.
+func QuoteLiteral(s string) string {
 	s = strings.ReplaceAll(s, "'", "''")
 	if strings.Contains(s, `\`) {
 		return "E'" + strings.ReplaceAll(s, `\`, `\\`) + "'"

@@ -21,12 +21,6 @@ func (r *run) maintenance(ctx context.Context) (*pgx.Conn, error) {
 	return conn, err
 }
 
-func closeSoon(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_ = conn.Close(ctx) // all that was to be kept is committed
-}
-
 // prepareDatabase makes sure that there is a database to restore into, on a server
 // that has what the archive will ask for, before anything is restored.
 func (r *run) prepareDatabase(ctx context.Context) error {
@@ -46,7 +40,7 @@ func (r *run) prepareDatabase(ctx context.Context) error {
 		return err
 	}
 	at := conn.Config().Database
-	closeSoon(conn)
+	postgres.CloseSoon(conn)
 	s := r.point.Server
 	err = postgres.CreateDatabase(ctx, r.Target.WithDatabase(at), r.Target.Database, postgres.DatabaseProperties{
 		Encoding: s.Encoding, LocaleProvider: s.LocaleProvider, Collate: s.Collate, CType: s.Ctype, Locale: s.Locale, ICURules: s.ICURules,
@@ -55,7 +49,7 @@ func (r *run) prepareDatabase(ctx context.Context) error {
 		return err
 	}
 	r.result.Created = true
-	if err := r.comment(ctx, quoteLiteral(unfinishedMark+r.Ref.String())); err != nil {
+	if err := r.comment(ctx, postgres.QuoteLiteral(unfinishedMark+r.Ref.String())); err != nil {
 		r.Log.Warn("the new database could not be marked as unfinished", "database", r.Target.Database, "error", err)
 	}
 	return nil
@@ -71,7 +65,7 @@ func (r *run) comment(ctx context.Context, literal string) error {
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	_, err = conn.Exec(ctx, "COMMENT ON DATABASE "+pgx.Identifier{r.Target.Database}.Sanitize()+" IS "+literal)
 	return err
 }
@@ -86,8 +80,6 @@ func unfinished(ctx context.Context, conn *pgx.Conn) string {
 	return comment
 }
 
-func quoteLiteral(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-
 // undo drops a half-restored database that this run made, so that the next try
 // can begin at once; it returns the error that caused it.
 func (r *run) undo(ctx context.Context, cause error) error {
@@ -98,7 +90,7 @@ func (r *run) undo(ctx context.Context, cause error) error {
 	defer cancel()
 	conn, err := r.maintenance(ctx)
 	if err == nil {
-		defer closeSoon(conn)
+		defer postgres.CloseSoon(conn)
 		_, err = conn.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{r.Target.Database}.Sanitize()+" WITH (FORCE)")
 	}
 	if err != nil {

@@ -90,7 +90,7 @@ func (r *run) examine(ctx context.Context) (examination, error) {
 	if err != nil {
 		return x, err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	s, err := r.readServer(ctx, conn)
 	if err != nil {
 		return x, err
@@ -111,7 +111,7 @@ func (r *run) examine(ctx context.Context) (examination, error) {
 	case err != nil:
 		return x, err
 	default:
-		defer closeSoon(target)
+		defer postgres.CloseSoon(target)
 		x.exists = true
 	}
 	found, err := r.checkDatabase(ctx, target)
@@ -192,7 +192,7 @@ func (r *run) missingLocale(ctx context.Context, conn *pgx.Conn) string {
 		if err != nil {
 			return ""
 		}
-		_, err = tx.Exec(ctx, "CREATE COLLATION pg_temp.pgbackup_probe ("+options+quoteLiteral(locale)+")")
+		_, err = tx.Exec(ctx, "CREATE COLLATION pg_temp.pgbackup_probe ("+options+postgres.QuoteLiteral(locale)+")")
 		_ = tx.Rollback(ctx) // nothing is to be kept
 		if code := sqlState(err); code == "22023" || code == "0A000" {
 			return locale
@@ -226,7 +226,7 @@ func (r *run) checkDatabase(ctx context.Context, conn *pgx.Conn) ([]error, error
 	}
 	// The names to look for are in the archive's encoding.
 	if of := r.point.Server.Encoding; conn != nil && of != "" {
-		if err := exec(ctx, conn, "SET client_encoding = "+quoteLiteral(of)); err != nil {
+		if err := exec(ctx, conn, "SET client_encoding = "+postgres.QuoteLiteral(of)); err != nil {
 			return nil, err
 		}
 	}

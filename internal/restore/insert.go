@@ -223,7 +223,7 @@ func (r *run) setSequences(ctx context.Context, s *session) error {
 func (r *run) holdSequence(ctx context.Context, s *session, e *pgarchive.Entry) (ahead bool, err error) {
 	name := pgx.Identifier{e.Namespace, e.Tag}.Sanitize()
 	var increment int64
-	err = s.conn.QueryRow(ctx, "SELECT seqincrement FROM pg_catalog.pg_sequence WHERE seqrelid = "+quoteLiteral(name)+"::pg_catalog.regclass").Scan(&increment)
+	err = s.conn.QueryRow(ctx, "SELECT seqincrement FROM pg_catalog.pg_sequence WHERE seqrelid = "+postgres.QuoteLiteral(name)+"::pg_catalog.regclass").Scan(&increment)
 	if err != nil {
 		return false, fmt.Errorf("read how sequence %s counts: %w", name, err)
 	}
@@ -280,7 +280,7 @@ type trigger struct{ name, how string } // SQL
 // userTriggers are those of a table that fire.
 func userTriggers(ctx context.Context, conn *pgx.Conn, table string) ([]trigger, error) {
 	answer, err := conn.PgConn().Exec(ctx, "SELECT pg_catalog.quote_ident(tgname), CASE tgenabled WHEN 'R' THEN 'REPLICA ' WHEN 'A' THEN 'ALWAYS ' ELSE '' END FROM pg_catalog.pg_trigger WHERE tgrelid = "+
-		quoteLiteral(table)+"::pg_catalog.regclass AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgname").ReadAll()
+		postgres.QuoteLiteral(table)+"::pg_catalog.regclass AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgname").ReadAll()
 	if err != nil {
 		return nil, fmt.Errorf("list the triggers of %s: %w", table, err)
 	}

@@ -89,7 +89,7 @@ func (r *run) setProperties(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	for _, s := range all {
 		if _, err := conn.Exec(ctx, s); err != nil {
 			if conn.IsClosed() || ctx.Err() != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
 )
 
@@ -136,7 +137,7 @@ func (r *run) createRoles(ctx context.Context, all []statement) error {
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	if err := r.speakAsBackup(ctx, conn); err != nil {
 		return err
 	}
@@ -167,7 +168,7 @@ func (r *run) speakAsBackup(ctx context.Context, conn *pgx.Conn) error {
 	if r.point.Server.Encoding == "" {
 		return nil
 	}
-	return exec(ctx, conn, "SET client_encoding = "+quoteLiteral(r.point.Server.Encoding))
+	return exec(ctx, conn, "SET client_encoding = "+postgres.QuoteLiteral(r.point.Server.Encoding))
 }
 
 // roleNames are the roles of the server, as the backup would write their names. A

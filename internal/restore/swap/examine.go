@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 )
 
 // database is the target as it was found.
@@ -31,7 +33,7 @@ func (s *server) examine(ctx context.Context) (database, error) {
 	if err != nil {
 		return database{}, err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	d, problems, err := s.problems(ctx, conn)
 	if err != nil {
 		return d, fmt.Errorf("look at database %s before replacing it: %w", s.Target.Database, err)

@@ -90,7 +90,7 @@ func (s *server) oid(ctx context.Context, name string) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	var oid uint32
 	err = conn.QueryRow(ctx, "SELECT oid FROM pg_catalog.pg_database WHERE datname = $1", name).Scan(&oid)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -108,7 +108,7 @@ func (s *server) attempt(parent context.Context, before database, beside string,
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	now, problems, err := s.problems(ctx, conn)
 	switch {
 	case err != nil:
@@ -183,7 +183,7 @@ func (s *server) settle(parent context.Context, besideOID uint32, cause error) e
 		if err == nil {
 			var name string
 			err = conn.QueryRow(ctx, "SELECT datname::text FROM pg_catalog.pg_database WHERE oid = $1", besideOID).Scan(&name)
-			closeSoon(conn)
+			postgres.CloseSoon(conn)
 			switch {
 			case err == nil && name == s.Target.Database:
 				s.Log.Info("the connection broke at the commit, and the server says that the databases were exchanged", "database", name, "error", cause)
@@ -227,7 +227,7 @@ func (e *ending) run(ctx context.Context, s *server, oids []uint32) error {
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	seen := map[int32]bool{}
 	for {
 		// Workers of autovacuum, which have no user, give way by themselves.

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 )
 
 // copyProperties gives a database what belongs to another one and is not in it:
@@ -16,7 +18,7 @@ func (s *server) copyProperties(ctx context.Context, from database, name string)
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	statements, err := propertyStatements(ctx, conn, from, name)
 	for _, sql := range statements {
 		if err == nil {

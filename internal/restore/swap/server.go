@@ -55,7 +55,7 @@ func openUnlocked(ctx context.Context, o Options) (*server, error) {
 		s.at = o.Target.WithDatabase(name)
 		var conn *pgx.Conn
 		if conn, err = s.connect(ctx); err == nil {
-			closeSoon(conn)
+			postgres.CloseSoon(conn)
 			return s, nil
 		}
 		if !errors.Is(err, postgres.ErrNoDatabase) {
@@ -69,7 +69,7 @@ func (s *server) connect(ctx context.Context) (*pgx.Conn, error) { return s.at.C
 
 func (s *server) close() {
 	if s.lock != nil {
-		closeSoon(s.lock)
+		postgres.CloseSoon(s.lock)
 	}
 }
 
@@ -86,17 +86,17 @@ func (s *server) takeLock(ctx context.Context) error {
 	}
 	var pid uint32
 	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_backend_pid()").Scan(&pid); err != nil {
-		closeSoon(conn)
+		postgres.CloseSoon(conn)
 		return fmt.Errorf("replace database %s: %w", s.Target.Database, err)
 	}
 	if pid != conn.PgConn().PID() {
-		closeSoon(conn)
+		postgres.CloseSoon(conn)
 		return fmt.Errorf("replace database %s: %w: a connection pooler is in between, and would keep the databases in use: connect to the server itself", s.Target.Database, postgres.ErrPooler)
 	}
 	for end := time.Now().Add(lockWait); ; {
 		var got bool
 		if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_try_advisory_lock($1)", s.key()).Scan(&got); err != nil {
-			closeSoon(conn)
+			postgres.CloseSoon(conn)
 			return fmt.Errorf("replace database %s: take the lock: %w", s.Target.Database, err)
 		}
 		if got {
@@ -104,11 +104,11 @@ func (s *server) takeLock(ctx context.Context) error {
 			return nil
 		}
 		if time.Now().After(end) {
-			closeSoon(conn)
+			postgres.CloseSoon(conn)
 			return fmt.Errorf("replace database %s: %w; wait until it ends, pg_stat_activity shows it as application pgbackup", s.Target.Database, ErrBusy)
 		}
 		if err := sleep(ctx, 200*time.Millisecond); err != nil {
-			closeSoon(conn)
+			postgres.CloseSoon(conn)
 			return err
 		}
 	}
@@ -120,7 +120,7 @@ func (s *server) hold(ctx context.Context) error {
 	if _, err := s.lock.Exec(ctx, "SELECT 1"); err == nil {
 		return nil
 	}
-	closeSoon(s.lock)
+	postgres.CloseSoon(s.lock)
 	s.lock = nil
 	return s.takeLock(ctx)
 }
@@ -131,7 +131,7 @@ func (s *server) dropDatabase(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	_, err = conn.Exec(ctx, "DROP DATABASE IF EXISTS "+quote(name)+" WITH (FORCE)")
 	return err
 }
@@ -143,7 +143,7 @@ func (s *server) leftovers(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer closeSoon(conn)
+	defer postgres.CloseSoon(conn)
 	rows, err := conn.Query(ctx, "SELECT datname::text FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY 1")
 	if err != nil {
 		return nil, fmt.Errorf("list the databases of %s: %w", s.at, err)
@@ -176,12 +176,6 @@ func (s *server) sweep(ctx context.Context) (removed, warnings []string) {
 		removed = append(removed, name)
 	}
 	return removed, warnings
-}
-
-func closeSoon(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_ = conn.Close(ctx) // all that was to be kept is committed
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

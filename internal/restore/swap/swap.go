@@ -153,7 +153,7 @@ func (s *server) keep(ctx context.Context, beside string, cause error) error {
 	defer cancel()
 	conn, err := s.connect(ctx)
 	if err == nil {
-		defer closeSoon(conn)
+		defer postgres.CloseSoon(conn)
 		kept := keptName(s.Target.Database, s.Now())
 		if _, err = conn.Exec(ctx, "ALTER DATABASE "+quote(beside)+" RENAME TO "+quote(kept)); err == nil {
 			return fmt.Errorf("%w (database %s serves as before; the restored and checked one is kept as %s: use it or drop it)", cause, s.Target.Database, kept)
