@@ -19,8 +19,8 @@ var floors = []struct {
 	together bool // packages of this floor may import each other
 	packages []string
 }{
-	{"decisions", true, []string{"internal/duration", "internal/bytesize", "internal/nearest", "internal/strictjson", "internal/exitcode", "internal/timezone", "internal/identifier", "internal/secretref", "internal/retention", "internal/policy", "internal/schedule", "internal/job", "internal/storageclass", "internal/cost", "internal/impact", "internal/lifecycle", "internal/simulate", "internal/statefile", "internal/parallel", "internal/iampolicy", "internal/metric", "internal/alarm", "internal/drillreport", "internal/approval"}},
-	{"adapters", true, []string{"internal/objstore", "internal/seal", "internal/repo", "internal/postgres", "internal/secret", "internal/location", "internal/logical", "internal/contents", "internal/awsapi", "internal/runnerdist", "internal/foreign"}},
+	{"decisions", true, []string{"internal/duration", "internal/bytesize", "internal/nearest", "internal/strictjson", "internal/exitcode", "internal/timezone", "internal/identifier", "internal/secretref", "internal/retention", "internal/policy", "internal/schedule", "internal/job", "internal/storageclass", "internal/cost", "internal/impact", "internal/lifecycle", "internal/simulate", "internal/statefile", "internal/parallel", "internal/iampolicy", "internal/metric", "internal/alarm", "internal/drillreport", "internal/approval", "internal/pgwal"}},
+	{"adapters", true, []string{"internal/objstore", "internal/seal", "internal/repo", "internal/postgres", "internal/secret", "internal/location", "internal/logical", "internal/contents", "internal/awsapi", "internal/runnerdist", "internal/foreign", "internal/archive"}},
 	{"engines", false, []string{"internal/backup", "internal/verify", "internal/restore", "internal/rotate", "internal/wal", "internal/rds", "internal/runbook"}},
 	{"proving", false, []string{"internal/drill"}},
 	{"carrying and being seen", false, []string{"internal/deploy", "internal/observe"}},

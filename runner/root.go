@@ -51,7 +51,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done with warnin
 	a.flags.register(root.PersistentFlags())
 	root.AddCommand(
 		newBackup(a), newList(a), newShow(a), newCat(a), newVerify(a), newRotate(a), newRestore(a), newImport(a), newCompare(a), newDrill(a), newDrills(a),
-		newAudit(a), newHold(a), newRelease(a), newInit(a), newInstall(a), newDoctor(a), newKey(a), newPolicy(a), newRDS(a), newRunbook(a), newState(a), newStatus(a), newVersion(a),
+		newAudit(a), newHold(a), newRelease(a), newInit(a), newInstall(a), newDoctor(a), newKey(a), newPolicy(a), newRDS(a), newRunbook(a), newState(a), newStatus(a), newWAL(a), newVersion(a),
 	)
 	root.SetFlagErrorFunc(flagError)
 	root.SetOut(a.out) // completion keeps the stream it finds

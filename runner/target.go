@@ -82,6 +82,10 @@ func (a *app) jobServer() (jobServer, bool) {
 	switch j := a.job; {
 	case j.Logical != nil:
 		return jobServer{"job.logical", j.Logical.Server, j.Logical.DatabaseURLRef, j.Logical.Databases, true}, true
+	case j.Physical != nil:
+		return jobServer{"job.physical", j.Physical.Server, j.Physical.DatabaseURLRef, nil, false}, true
+	case j.WAL != nil:
+		return jobServer{"job.wal", j.WAL.Server, j.WAL.DatabaseURLRef, nil, false}, true
 	case j.Globals != nil:
 		return jobServer{"job.globals", j.Globals.Server, j.Globals.DatabaseURLRef, nil, false}, true
 	case j.Config != nil && j.Config.Directory == "" && j.Config.RDSInstance == "" && j.Config.RDSCluster == "":

@@ -46,6 +46,8 @@ type Job struct {
 	// What the kind of the job needs to know; the one its Kind names is given,
 	// kinds without one need nothing.
 	Logical     *Logical     `json:"logical,omitempty"`
+	Physical    *Physical    `json:"physical,omitempty"`
+	WAL         *WAL         `json:"wal,omitempty"`
 	Globals     *Globals     `json:"globals,omitempty"`
 	Config      *Config      `json:"config,omitempty"`
 	Files       *Files       `json:"files,omitempty"`

@@ -13,6 +13,8 @@ type Kind string
 // The kinds this program can do.
 const (
 	KindLogical     Kind = "logical"      // pg_dump of databases, with globals
+	KindPhysical    Kind = "physical"     // a base backup of a whole server
+	KindWAL         Kind = "wal"          // the log of a server, as it is written
 	KindGlobals     Kind = "globals"      // roles and tablespaces of a server alone
 	KindConfig      Kind = "config"       // postgresql.conf, pg_hba.conf, pg_ident.conf, or an RDS parameter group
 	KindFiles       Kind = "files"        // directories, as a tar stream
@@ -32,6 +34,8 @@ var kinds = []struct {
 	tools bool     // it runs programs of PostgreSQL
 }{
 	{KindLogical, []string{"backup"}, true, true},
+	{KindPhysical, []string{"backup"}, true, false},
+	{KindWAL, []string{"wal", "receive"}, false, false},
 	{KindGlobals, []string{"backup"}, true, true},
 	{KindConfig, []string{"backup"}, true, false},
 	{KindFiles, []string{"backup"}, true, false},

@@ -30,6 +30,12 @@ func (j Job) References() []Reference {
 	if j.Logical != nil {
 		server("logical", j.Logical.Server, j.Logical.DatabaseURLRef)
 	}
+	if j.Physical != nil {
+		server("physical", j.Physical.Server, j.Physical.DatabaseURLRef)
+	}
+	if j.WAL != nil {
+		server("wal", j.WAL.Server, j.WAL.DatabaseURLRef)
+	}
 	if j.Globals != nil {
 		server("globals", j.Globals.Server, j.Globals.DatabaseURLRef)
 	}

@@ -23,6 +23,12 @@ func (j Job) servers() (list []struct {
 	if j.Logical != nil {
 		add("logical.server", j.Logical.Server, !j.Logical.DatabaseURLRef.IsZero())
 	}
+	if j.Physical != nil {
+		add("physical.server", j.Physical.Server, !j.Physical.DatabaseURLRef.IsZero())
+	}
+	if j.WAL != nil {
+		add("wal.server", j.WAL.Server, !j.WAL.DatabaseURLRef.IsZero())
+	}
 	if j.Globals != nil {
 		add("globals.server", j.Globals.Server, !j.Globals.DatabaseURLRef.IsZero())
 	}

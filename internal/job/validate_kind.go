@@ -20,6 +20,8 @@ func (j Job) validateKind(report func(string, error)) {
 		validate func(func(string, error))
 	}{
 		{KindLogical, j.Logical != nil, "what to dump", func(at func(string, error)) { j.Logical.validate(at) }},
+		{KindPhysical, j.Physical != nil, "which server", func(at func(string, error)) { j.Physical.validate(at) }},
+		{KindWAL, j.WAL != nil, "whose log and how", func(at func(string, error)) { j.WAL.validate(at) }},
 		{KindGlobals, j.Globals != nil, "which server", func(at func(string, error)) { j.Globals.validate(at) }},
 		{KindConfig, j.Config != nil, "whose configuration", func(at func(string, error)) { j.Config.validate(at) }},
 		{KindFiles, j.Files != nil, "which files", func(at func(string, error)) { j.Files.validate(at) }},

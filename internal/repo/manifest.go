@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/retention"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/seal"
 )
 
@@ -55,6 +56,9 @@ type Manifest struct {
 	// RDS is the snapshot that a point of kind rds_snapshot stands for. Its data is
 	// with AWS; the point holds the description of it alone.
 	RDS *RDSSnapshot `json:"rds,omitempty"`
+
+	// Physical is what a base backup has beyond a backup of files.
+	Physical *Physical `json:"physical,omitempty"`
 
 	// Durations of each step in seconds.
 	Durations map[string]float64 `json:"durations,omitempty"`
@@ -329,6 +333,8 @@ func (m *Manifest) check(ref Ref, repository string, sealed bool) error {
 		return fmt.Errorf("whether it is sealed does not agree with repository.json")
 	case (m.RDS != nil) != (m.Kind == KindRDSSnapshot):
 		return fmt.Errorf("it is of kind %s, and whether it names a snapshot in RDS does not agree with that", m.Kind)
+	case (m.Physical != nil) != (m.Kind == retention.KindPhysical):
+		return fmt.Errorf("it is of kind %s, and whether it says where in WAL it lies does not agree with that", m.Kind)
 	case len(m.Objects) == 0:
 		return fmt.Errorf("it names no objects")
 	}
