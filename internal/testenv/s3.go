@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,9 @@ type S3Server struct {
 	SecretKey string
 	Bucket    string
 	Dir       string // where the server keeps its buckets, one folder each
+	CA        string // file with the certificate of a server that speaks HTTPS; "" else
+
+	client *http.Client
 }
 
 // S3Option changes how S3 starts its server.
@@ -35,6 +39,7 @@ type s3Options struct {
 	locked    bool
 	like      *S3Server
 	region    string
+	tls       bool
 }
 
 // S3Versioned makes the bucket a versioned one.
@@ -83,6 +88,12 @@ func S3(t testing.TB, opts ...S3Option) *S3Server {
 		posix = append(posix, "--versioning-dir", versions)
 	}
 	posix = append(posix, s.Dir)
+	if o.tls {
+		var key string
+		s.CA, key = certify(t, top)
+		posix = append([]string{"--cert", s.CA, "--key", key}, posix...)
+	}
+	s.client = trusting(t, s.CA)
 
 	var last string
 	for range 5 {
@@ -104,17 +115,24 @@ func (s *S3Server) start(t testing.TB, bin, top string, posix []string) string {
 	cmd.Dir = top
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY_ID="+s.AccessKey, "ROOT_SECRET_ACCESS_KEY="+s.SecretKey)
 	s.Endpoint = "http://" + addr
-	return serve(t, cmd, s.Endpoint, 20*time.Second)
+	if s.CA != "" {
+		s.Endpoint = "https://" + addr
+	}
+	return serveWith(t, s.client, cmd, s.Endpoint, 20*time.Second)
 }
 
 // Client returns an SDK client for the server's owner.
 func (s *S3Server) Client() *awss3.Client {
-	return awss3.New(awss3.Options{
+	o := awss3.Options{
 		Region:       s.Region,
 		BaseEndpoint: aws.String(s.Endpoint),
 		UsePathStyle: true,
 		Credentials:  credentials.NewStaticCredentialsProvider(s.AccessKey, s.SecretKey, ""),
-	})
+	}
+	if s.client != nil {
+		o.HTTPClient = s.client
+	}
+	return awss3.New(o)
 }
 
 func (s *S3Server) createBucket(t testing.TB, o s3Options) {
@@ -140,7 +158,7 @@ func (s *S3Server) createBucket(t testing.TB, o s3Options) {
 // Env is the environment a child process needs to reach the server with the
 // usual AWS credential chain.
 func (s *S3Server) Env() []string {
-	return []string{
+	env := []string{
 		"AWS_ACCESS_KEY_ID=" + s.AccessKey,
 		"AWS_SECRET_ACCESS_KEY=" + s.SecretKey,
 		"AWS_REGION=" + s.Region,
@@ -149,6 +167,10 @@ func (s *S3Server) Env() []string {
 		"AWS_CONFIG_FILE=" + os.DevNull,
 		"AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
 	}
+	if s.CA != "" {
+		env = append(env, "AWS_CA_BUNDLE="+s.CA)
+	}
+	return env
 }
 
 // FreeAddr returns a loopback host:port nobody listens on at the moment.

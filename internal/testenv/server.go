@@ -14,6 +14,12 @@ import (
 // look and the server's bind, so callers try another one.
 func serve(t testing.TB, cmd *exec.Cmd, url string, limit time.Duration) (trouble string) {
 	t.Helper()
+	return serveWith(t, &http.Client{}, cmd, url, limit)
+}
+
+// serveWith is serve with a client that trusts the server.
+func serveWith(t testing.TB, client *http.Client, cmd *exec.Cmd, url string, limit time.Duration) (trouble string) {
+	t.Helper()
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	dieWithParent(cmd)
@@ -23,7 +29,7 @@ func serve(t testing.TB, cmd *exec.Cmd, url string, limit time.Duration) (troubl
 	exited := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(exited) }()
 	stop := func() { _ = cmd.Process.Kill(); <-exited }
-	if answers(url, exited, limit) {
+	if answers(client, url, exited, limit) {
 		t.Cleanup(stop)
 		return ""
 	}
@@ -35,8 +41,8 @@ func serve(t testing.TB, cmd *exec.Cmd, url string, limit time.Duration) (troubl
 }
 
 // answers waits until an HTTP server answers anything at url.
-func answers(url string, exited <-chan struct{}, limit time.Duration) bool {
-	client := &http.Client{Timeout: time.Second}
+func answers(client *http.Client, url string, exited <-chan struct{}, limit time.Duration) bool {
+	client = &http.Client{Transport: client.Transport, Timeout: time.Second}
 	defer client.CloseIdleConnections()
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); {
 		if res, err := client.Get(url); err == nil {

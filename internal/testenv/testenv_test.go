@@ -76,3 +76,14 @@ func TestAnHTTPFaultHitsTheChosenRequests(t *testing.T) {
 		}
 	}
 }
+
+func TestAnS3ServerSpeaksHTTPSToWhoTrustsIt(t *testing.T) {
+	t.Parallel()
+	s := testenv.S3(t, testenv.S3TLS())
+	if !strings.HasPrefix(s.Endpoint, "https://") || s.CA == "" {
+		t.Fatalf("it is at %s, certified by %q", s.Endpoint, s.CA)
+	}
+	if _, err := http.Get(s.Endpoint); err == nil {
+		t.Error("somebody who does not know the certificate reached it")
+	}
+}
