@@ -30,12 +30,16 @@ type Impact struct {
 	// Spared counts the points that the new rules alone would delete, and not
 	// the old ones, and that the runner keeps all the same.
 	Spared int
-	// Waiting counts those of Spared that go as soon as what keeps them is put
-	// right, such as a manifest that can not be read: they have to be approved
+	// Waiting counts those of Spared, and windows, that go as soon as what keeps them is
+	// put right, such as a manifest that can not be read: they have to be approved
 	// like the lost ones.
 	Waiting int
-	Gained  int // points the old rules would delete and the new ones keep
-	Due     int // points that go by the old rules and the new: not a loss of this change
+	// Windows are since when servers can be recovered to any moment, by source and
+	// system; Shortened counts those that lose some of it.
+	Windows   []Window
+	Shortened int
+	Gained    int // points the old rules would delete and the new ones keep
+	Due       int // points that go by the old rules and the new: not a loss of this change
 	// First: no rules were in force before, so nothing was deleted so far.
 	First bool
 
@@ -71,9 +75,9 @@ type Cost struct {
 	Prices        string // which prices: their region and date
 }
 
-// ToApprove is how many points the change loses now or later: what has to be
-// approved, and what a revision records as its loss.
-func (i Impact) ToApprove() int { return i.Points + i.Waiting }
+// ToApprove is how many points and windows the change loses or shortens, now or later:
+// what has to be approved, and what a revision records as its loss.
+func (i Impact) ToApprove() int { return i.Points + i.Shortened + i.Waiting }
 
 // Loses reports whether the change has to be approved.
 func (i Impact) Loses() bool { return i.ToApprove() > 0 }
@@ -81,10 +85,12 @@ func (i Impact) Loses() bool { return i.ToApprove() > 0 }
 // Facts are what an impact is worked out from.
 type Facts struct {
 	AsOf   time.Time
-	Points []Point          // every point there was, in any order
-	Old    *policy.Document // nil when there never was a policy: nothing was deleted so far
-	New    policy.Document
-	Prices cost.Table // zero: no cost
+	Points []Point // every point there was, in any order
+	// Windows of the servers whose WAL is archived, by source and system.
+	Windows []Window
+	Old     *policy.Document // nil when there never was a policy: nothing was deleted so far
+	New     policy.Document
+	Prices  cost.Table // zero: no cost
 }
 
 // Point is one recovery point with what becomes of it.

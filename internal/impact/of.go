@@ -33,6 +33,7 @@ func Of(f Facts) (Impact, error) {
 			start = i
 		}
 	}
+	c.addWindows()
 	slices.SortStableFunc(c.lost, func(a, b *Point) int { return a.Start.Compare(b.Start) })
 	for _, p := range c.lost[:min(len(c.lost), MaxNamed)] {
 		c.impact.Lost = append(c.impact.Lost, p.name())

@@ -98,6 +98,7 @@ func (c *change) totals() []string {
 	if text := c.largestGap(); text != "" {
 		say("%s", text)
 	}
+	all = append(all, c.recovery()...)
 	if i.Spared > 0 {
 		say("%s that the rules would delete %s: %s", points(i.Spared), agree(i.Spared, "stays", "stay"), strings.Join(c.whySpared(), "; "))
 	}

@@ -92,11 +92,19 @@ func (i Impact) losing() []Group {
 }
 
 func (i Impact) headline(policyName string) string {
-	text := fmt.Sprintf("The new rules of policy %q delete recovery points that the rules before would keep: ", policyName)
-	if i.First {
-		text = fmt.Sprintf("The rules of policy %q, which is new here, delete recovery points: ", policyName)
+	what := "recovery points"
+	if i.Shortened > 0 {
+		if what = "WAL"; i.Points > 0 {
+			what = "recovery points and WAL"
+		}
 	}
-	if i.Points > 0 {
+	text := fmt.Sprintf("The new rules of policy %q delete %s that the rules before would keep: ", policyName, what)
+	if i.First {
+		text = fmt.Sprintf("The rules of policy %q, which is new here, delete %s: ", policyName, what)
+	}
+	if i.Shortened > 0 {
+		text += fmt.Sprintf("%s, as things stood on %s.", i.Total(), i.AsOf.UTC().Format(dateForm+" 15:04 UTC"))
+	} else if i.Points > 0 {
 		text += fmt.Sprintf("%s (%s), as things stood on %s.", points(i.Points), sizeOf(i.Bytes, i.Points, i.Unsized), i.AsOf.UTC().Format(dateForm+" 15:04 UTC"))
 	} else {
 		text += fmt.Sprintf("none at once, as things stood on %s.", i.AsOf.UTC().Format(dateForm+" 15:04 UTC"))
@@ -116,6 +124,9 @@ func (i Impact) codeCounts(code string) string {
 	n, _, err := ParseCode(code)
 	if err != nil || n == i.Points {
 		return ""
+	}
+	if i.Shortened > 0 && n == i.Points+i.Shortened {
+		return fmt.Sprintf("The code counts %d: %s, and %s whose recovery to any moment begins later. ", n, points(i.Points), count(i.Shortened, "server", "servers"))
 	}
 	return fmt.Sprintf("The code counts %d: every point that the rules alone would delete, also those that stay for the reasons above. ", n)
 }

@@ -53,6 +53,9 @@ const (
 	DrillCouldNotRun Name = "DrillCouldNotRun"
 	// WALLag is how long ago the newest archived WAL was written.
 	WALLag Name = "WALLag"
+	// WALGaps is how many gaps the archived WAL has since the oldest base backup that
+	// is kept: moments inside of them cannot be recovered to.
+	WALGaps Name = "WALGaps"
 )
 
 // Unit of a number, as CloudWatch spells it.

@@ -81,6 +81,7 @@ const (
 	PartialFile                 // 000000010000000000000003.partial: the unfinished last one of a timeline that was left
 	HistoryFile                 // 00000002.history
 	BackupFile                  // 000000010000000000000003.00000028.backup
+	PieceFile                   // a part of an unfinished segment, which no server names: see package repo
 )
 
 // KindOfFile recognises a name that archive_command may be given, and tells its

@@ -8,8 +8,9 @@ import (
 // Buffer is room for one chunk of plain bytes. Its readers (compression, the
 // reference reader beside it) share it and each Release it once.
 type Buffer struct {
-	// Bytes has ChunkSize capacity; the filler sets its length.
+	// Bytes has the capacity of one chunk of the point; the filler sets its length.
 	Bytes []byte
+	size  int // of one chunk
 	refs  atomic.Int32
 	pool  chan *Buffer
 }
@@ -25,12 +26,12 @@ func (b *Buffer) Release() {
 	}
 }
 
-// pool bounds the plain bytes in flight: with n buffers of ChunkSize, memory
+// pool bounds the plain bytes in flight: with n buffers of size bytes, memory
 // does not depend on the size of the database.
-func newPool(n int) chan *Buffer {
+func newPool(n, size int) chan *Buffer {
 	pool := make(chan *Buffer, n)
 	for range n {
-		pool <- &Buffer{pool: pool}
+		pool <- &Buffer{pool: pool, size: size}
 	}
 	return pool
 }
@@ -40,7 +41,7 @@ func take(ctx context.Context, pool chan *Buffer) (*Buffer, error) {
 	select {
 	case b := <-pool:
 		if b.Bytes == nil { // allocated at first use: small backups stay small
-			b.Bytes = make([]byte, 0, ChunkSize)
+			b.Bytes = make([]byte, 0, b.size)
 		}
 		b.refs.Store(1)
 		return b, nil

@@ -40,16 +40,16 @@ const (
 	// for its plain and its stored form, several are in work at once, and all of
 	// it together stays well below 128 MiB.
 	ChunkSize = 8 << 20
-	// maxFrame is the room in bytes that a stored chunk needs at most: zstd adds
-	// three bytes to each 128 KiB that do not compress.
-	maxFrame = chunkHeader + ChunkSize + ChunkSize/4096 + 1024
-
 	// maxPayload bounds what a reader allocates on a header's word.
 	maxPayload = ChunkSize + ChunkSize/128 + 4096
 
 	// chunksPerObject keeps an object below 32 GiB even when nothing compresses.
 	chunksPerObject = 4000
 )
+
+// frameRoom is the room in bytes that a stored chunk of size plain bytes needs at
+// most: zstd adds three bytes to each 128 KiB that do not compress.
+func frameRoom(size int) int { return chunkHeader + size + size/4096 + 1024 }
 
 // What can be wrong with a chunk, each with its own words. All are ErrDamaged.
 var (

@@ -13,11 +13,13 @@ import (
 // Tombstone is what is left of a deleted point: that it was, why it went, and
 // under which rules.
 type Tombstone struct {
-	Format int       `json:"format"`
-	ID     string    `json:"id"`
-	Source string    `json:"source"`
-	Kind   string    `json:"kind"`
-	Parent string    `json:"parent,omitempty"`
+	Format int    `json:"format"`
+	ID     string `json:"id"`
+	Source string `json:"source"`
+	Kind   string `json:"kind"`
+	Parent string `json:"parent,omitempty"`
+	// System identifier of the server that it was a backup of, as its manifest said.
+	System string    `json:"system_identifier,omitempty"`
 	Start  time.Time `json:"start"`
 	// End is when the backup ended, as its manifest said, which the rule wal goes by;
 	// zero where that was not known.

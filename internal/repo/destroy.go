@@ -58,6 +58,13 @@ func (r *Repository) Destroy(ctx context.Context, outside func(context.Context, 
 			sources[p.Source] = true
 		}
 	}
+	archives, err := r.WALArchives(ctx, "")
+	if err != nil {
+		return left, fmt.Errorf("destroy repository %s: %w", r.URL(), err)
+	}
+	for _, a := range archives {
+		sources[a.Source], sources[WALLease(a.Source)] = true, true
+	}
 	var leases []*Lease
 	defer func() {
 		for _, l := range leases {

@@ -11,6 +11,7 @@
 //	Index       where the parts of an archive lie in a point's chunks
 //	Lease       the right to change one source
 //	Mark        a hold, a condemnation or a tier: small write-once facts
+//	WALArchive  the log of one server: its files and pieces of files, each written once
 //	Tombstone   what is left of a deleted point
 //	History     every point there is or was, with its marks, at any moment
 //

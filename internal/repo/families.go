@@ -24,6 +24,10 @@ var families = []family{
 		path, object := cutLast(rest)
 		return ofPoint(path, true) && dataObject.MatchString(object)
 	}},
+	{walPrefix, false, func(rest string) bool {
+		_, err := parseWALKey(walPrefix + rest)
+		return err == nil
+	}},
 	{holdsPrefix, false, func(rest string) bool { return ofMark(rest, parseMark) }},
 	{condemnedPrefix, false, func(rest string) bool { return ofMark(rest, parseMark) }},
 	{tiersPrefix, false, func(rest string) bool { return ofMark(rest, parseTierMark) }},

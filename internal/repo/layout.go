@@ -14,6 +14,7 @@ const (
 	policiesPrefix   = "policies/"
 	manifestsPrefix  = "manifests/"
 	pointsPrefix     = "points/"
+	walPrefix        = "wal/"
 	holdsPrefix      = "holds/"
 	condemnedPrefix  = "condemned/"
 	tiersPrefix      = "tiers/"

@@ -33,11 +33,14 @@ type Listed struct {
 	Problem error
 	// Key of the manifest, for messages about it.
 	Key string
-	// Manifest is filled by LoadManifests, and so is End.
+	// Manifest is filled by LoadManifests, and so are End and System.
 	Manifest *Manifest
 	// End is when the backup ended, as its manifest says or, of a deleted point, its
-	// tombstone; zero where nobody has read that.
+	// tombstone; zero where nobody has read that. Of a base backup it is no earlier than
+	// the moment from which on it can be recovered.
 	End time.Time
+	// System identifier of the server, from the same places.
+	System string
 }
 
 // Verified tells whether the point counts as good: committed points were
@@ -100,7 +103,7 @@ func (r *Repository) LoadManifests(ctx context.Context, points []Listed) error {
 		l := wanted[i]
 		m, err := r.Manifest(ctx, l.Ref)
 		if err == nil {
-			l.Manifest, l.End = m, m.End
+			l.Manifest, l.End, l.System = m, m.ended(), m.Server.SystemIdentifier
 			err = r.Complete(ctx, m)
 		}
 		switch {

@@ -15,8 +15,8 @@ import (
 )
 
 // extension is extended/<source>/<until>-<random>.json: points whose objects were
-// all locked until then, beyond the time that they were written with. One such file
-// tells of many points, so that a rotation knows from a few reads which of a million
+// all locked until then, and WAL that was, beyond the time that they were written with.
+// One such file tells of many points, so that a rotation knows from a few reads which of a million
 // need locking. It is written after the locks, so it never claims one that is not,
 // and removed when its time has come.
 type extension struct {
@@ -26,6 +26,7 @@ type extension struct {
 	At     time.Time `json:"at"`
 	By     string    `json:"by,omitempty"`
 	Points []string  `json:"points"` // <kind>/<id>, escaped as in keys
+	WAL    []walRun  `json:"wal,omitempty"`
 }
 
 const (
@@ -115,8 +116,7 @@ func (r *Repository) extendBatch(ctx context.Context, locker objstore.Locker, so
 		}
 	}
 	if len(note.Points) > 0 {
-		key := extendedPrefix + escape(source) + "/" + note.Until.Format(extensionTime) + "-" + strings.ToLower(crand.Text()[:8]) + ".json"
-		if err := r.putOnce(ctx, key, note); err != nil {
+		if err := r.putOnce(ctx, note.key(source), note); err != nil {
 			return 0, fmt.Errorf("extend locks of %s: %w", source, err)
 		}
 	}
@@ -124,6 +124,10 @@ func (r *Repository) extendBatch(ctx context.Context, locker objstore.Locker, so
 		return len(note.Points), fmt.Errorf("extend locks of %s: %w", source, problem)
 	}
 	return len(note.Points), nil
+}
+
+func (e extension) key(source string) string {
+	return extendedPrefix + escape(source) + "/" + e.Until.Format(extensionTime) + "-" + strings.ToLower(crand.Text()[:8]) + ".json"
 }
 
 // lockPoint locks every object of a point, the versions that its manifest names.
@@ -180,10 +184,24 @@ func (h protectionHistory) writtenUntil(l *Listed, p Protection) time.Time {
 	return until
 }
 
-// knownLocks reads the extensions of a source, by pointName, and removes those whose
+// knownLocks is what the extensions of a source say of points, by pointName.
+func (r *Repository) knownLocks(ctx context.Context, source string, p Protection, now time.Time) (map[string]time.Time, error) {
+	notes, err := r.extensions(ctx, source, p, now)
+	known := map[string]time.Time{}
+	for _, note := range notes {
+		for _, name := range note.Points {
+			if note.Until.After(known[name]) {
+				known[name] = note.Until
+			}
+		}
+	}
+	return known, err
+}
+
+// extensions reads those of a source that p makes no less firm, and removes those whose
 // time has come. One that is not understood, or says more than can have been set, is
 // passed over: a point is then locked once more.
-func (r *Repository) knownLocks(ctx context.Context, source string, p Protection, now time.Time) (map[string]time.Time, error) {
+func (r *Repository) extensions(ctx context.Context, source string, p Protection, now time.Time) ([]extension, error) {
 	prefix := extendedPrefix + escape(source) + "/"
 	var keys, over []string
 	for info, err := range r.store.List(ctx, prefix) {
@@ -215,23 +233,15 @@ func (r *Repository) knownLocks(ctx context.Context, source string, p Protection
 	if err != nil {
 		return nil, err
 	}
-	known := map[string]time.Time{}
-	for _, note := range notes {
-		if note.Format != 1 || firm(note.Mode, p.Mode) < 0 || note.Until.After(p.until(now).Add(time.Minute)) {
-			continue
-		}
-		for _, name := range note.Points {
-			if note.Until.After(known[name]) {
-				known[name] = note.Until
-			}
-		}
-	}
+	notes = slices.DeleteFunc(notes, func(note extension) bool {
+		return note.Format != 1 || firm(note.Mode, p.Mode) < 0 || note.Until.After(p.until(now).Add(time.Minute))
+	})
 	if len(over) > 0 {
 		if err := r.store.Delete(ctx, over...); err != nil {
 			r.log.Warn("notes about locks that ended could not be removed; the next rotation tries again", "source", source, "error", err)
 		}
 	}
-	return known, nil
+	return notes, nil
 }
 
 // sampleLocks asks the store about a few of the points that should be locked: files

@@ -40,3 +40,12 @@ type Tablespace struct {
 	Location string `json:"location"` // on the server
 	Bytes    int64  `json:"bytes"`    // an estimate by the server
 }
+
+// ended is when a point was complete. A base backup can not be recovered to a moment
+// before its server says it stopped, whatever the clock of the runner says.
+func (m *Manifest) ended() time.Time {
+	if m.Physical != nil && m.Physical.Stopped.After(m.End) {
+		return m.Physical.Stopped
+	}
+	return m.End
+}

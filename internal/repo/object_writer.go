@@ -51,7 +51,7 @@ func (w *objectWriter) write(frame []byte, plain int64) error {
 	w.sha.Write(frame)
 	w.crc.Write(frame)
 	for len(frame) > 0 {
-		if len(w.part) == objstore.PartSize {
+		if len(w.part) == w.point.opts.PartSize {
 			if err := w.send(); err != nil {
 				return err
 			}
@@ -61,7 +61,7 @@ func (w *objectWriter) write(frame []byte, plain int64) error {
 				return err
 			}
 		}
-		n := min(len(frame), objstore.PartSize-len(w.part))
+		n := min(len(frame), w.point.opts.PartSize-len(w.part))
 		w.part = append(w.part, frame[:n]...)
 		frame = frame[n:]
 	}
@@ -73,7 +73,7 @@ func (w *objectWriter) takePart() error {
 	select {
 	case w.part = <-w.point.parts:
 		if w.part == nil {
-			w.part = make([]byte, 0, objstore.PartSize)
+			w.part = make([]byte, 0, w.point.opts.PartSize)
 		}
 		return nil
 	case <-w.ctx.Done():

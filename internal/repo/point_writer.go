@@ -16,6 +16,8 @@ type WriterOptions struct {
 	Parent       string // id of the point an incremental builds on
 	Buffers      int    // chunks of plain bytes in flight (default 3)
 	Parts        int    // parts in flight to the store (default 3)
+	PartSize     int    // of these, in bytes (default and at most objstore.PartSize)
+	Chunk        int    // plain bytes in one chunk, at most and by default ChunkSize: with smaller ones all takes less memory, and the index has more of them
 	VerifyStored bool   // decode our own output again before storing it
 	StorageClass string // of the data objects; "" = the bucket's default
 	// Tags of the data objects, such as TierTags. Manifests and marks have none.
@@ -64,10 +66,17 @@ func (r *Repository) NewPoint(source, kind string, start time.Time, opts WriterO
 	if opts.Parts <= 0 {
 		opts.Parts = 3
 	}
-	if opts.chunksPerObject == 0 {
-		opts.chunksPerObject = chunksPerObject
+	if opts.Chunk <= 0 || opts.Chunk > ChunkSize {
+		opts.Chunk = ChunkSize
 	}
-	p := &PointWriter{repo: r, start: start.UTC(), opts: opts, pool: newPool(opts.Buffers),
+	if opts.PartSize <= 0 || opts.PartSize > objstore.PartSize {
+		opts.PartSize = objstore.PartSize
+	}
+	opts.PartSize = max(opts.PartSize, objstore.MinPartSize)
+	if opts.chunksPerObject == 0 {
+		opts.chunksPerObject = uint32(chunksPerObject * (ChunkSize / opts.Chunk))
+	}
+	p := &PointWriter{repo: r, start: start.UTC(), opts: opts, pool: newPool(opts.Buffers, opts.Chunk),
 		parts: make(chan []byte, opts.Parts), frames: make(chan []byte, opts.Buffers), streams: map[string]streamState{}}
 	for range opts.Parts {
 		p.parts <- nil
@@ -100,7 +109,7 @@ func (p *PointWriter) frame() []byte {
 	case f := <-p.frames:
 		return f
 	default:
-		return make([]byte, 0, maxFrame)
+		return make([]byte, 0, frameRoom(p.opts.Chunk))
 	}
 }
 
@@ -160,7 +169,7 @@ func (p *PointWriter) uncheckedObject() {
 }
 
 func (p *PointWriter) putOptions(ctx context.Context) (objstore.PutOptions, error) {
-	return p.repo.locked(ctx, objstore.PutOptions{StorageClass: p.opts.StorageClass, Tags: p.opts.Tags})
+	return p.repo.locked(ctx, objstore.PutOptions{StorageClass: p.opts.StorageClass, Tags: p.opts.Tags, PartSize: p.opts.PartSize})
 }
 
 // WriteStream stores data as a whole stream.

@@ -5,7 +5,8 @@
 // a repository, reads a clock or deletes anything. What is never deleted,
 // whatever rules and clocks say, is in pins.go; the counting rules are in
 // slots.go; the sentences are in reasons.go; what a kept point stands for is in
-// tier.go.
+// tier.go; the rule wal is in walbase.go, and which archived WAL stays with the base
+// backups in wal.go.
 package retention
 
 import (
@@ -27,14 +28,12 @@ func Decide(in Input) Plan {
 	if in.Rules.Location == nil {
 		in.Rules.Location = time.UTC
 	}
-	plan := Plan{WALBase: map[string]*Point{}}
+	plan := Plan{Windows: map[Server][]*Point{}}
 	var kept, total int
 	groups := split(in.Points)
 	for _, g := range groups {
 		g.decide(&in)
-		if g.walBase >= 0 {
-			plan.WALBase[g.points[0].Source] = g.points[g.walBase]
-		}
+		g.findWindows(&in, plan.Windows)
 		for i := range g.points {
 			total++
 			if g.kept(i) {
@@ -66,8 +65,6 @@ type group struct {
 	longest []unit     // longest period over that a rule keeps it for
 	tiers   tiers
 	byID    map[string]int32
-
-	walBase int // index of the base backup the rule wal keeps, -1 for none
 }
 
 // state says whether a point takes part in the rules.
@@ -94,7 +91,6 @@ func (g *group) tier(i int) string {
 
 func (g *group) decide(in *Input) {
 	n := len(g.points)
-	g.walBase = -1
 	g.state = make([]state, n)
 	g.keep = make([][]string, n)
 	g.drop = make([][]string, n)
@@ -104,7 +100,7 @@ func (g *group) decide(in *Input) {
 	g.setAside(in.Now)
 	g.expire(&in.Rules, in.Now)
 	g.countSlots(&in.Rules)
-	g.pinWALBase(in)
+	g.pinWALBases(in)
 	g.pinNewest(in.Now)
 	g.pinParents()
 }
@@ -194,6 +190,10 @@ func compareEqualStarts(a, b *Point) int {
 		cmp.Compare(a.ID, b.ID),
 		cmp.Compare(a.Parent, b.Parent),
 		a.End.Compare(b.End),
+		cmp.Compare(a.System, b.System),
+		cmp.Compare(a.Timeline, b.Timeline),
+		cmp.Compare(a.StartLSN, b.StartLSN),
+		cmp.Compare(a.StopLSN, b.StopLSN),
 		cmp.Compare(a.flags(), b.flags()),
 	)
 }

@@ -74,7 +74,7 @@ func location(name string) *time.Location {
 }
 
 // TestEachRuleKeepsWhatItsExampleSays holds the examples above countSlots,
-// setAside, pinNewest, pinWALBase and pinParents.
+// setAside, pinNewest, pinWALBases and pinParents.
 func TestEachRuleKeepsWhatItsExampleSays(t *testing.T) {
 	t.Parallel()
 	type keep = retention.Keep
@@ -219,13 +219,13 @@ func TestWALKeepsTheBaseBackupTheWindowNeeds(t *testing.T) {
 			t.Parallel()
 			plan := retention.Decide(retention.Input{
 				Points: c.points, Rules: retention.Rules{Keep: retention.Keep{WAL: span(c.wal)}}, Now: now,
-				NewestArchived: map[string]time.Time{"db": c.archived},
+				Archives: map[retention.Server]retention.Archive{{Source: "db"}: {Newest: c.archived}},
 			})
 			if got := ids(plan.Keep); !slices.Equal(got, c.want) {
 				t.Errorf("keeps %v, want %v: %v", got, c.want, reasons(plan))
 			}
-			if base := plan.WALBase["db"]; base == nil || base.ID != c.base {
-				t.Errorf("base is %v, want %s", base, c.base)
+			if w := plan.Windows[retention.Server{Source: "db"}]; len(w) == 0 || w[len(w)-1].ID != c.base {
+				t.Errorf("the window begins with %v, want %s", w, c.base)
 			}
 			if !strings.Contains(reasons(plan)[c.base], "needed for point-in-time recovery") {
 				t.Errorf("reason is %q", reasons(plan)[c.base])
@@ -334,7 +334,7 @@ func TestReasonsSayWhichRuleAndHowFarItReaches(t *testing.T) {
 func TestDecideOfNothingIsAnEmptyPlan(t *testing.T) {
 	t.Parallel()
 	plan := retention.Decide(retention.Input{Rules: retention.Rules{Keep: retention.Keep{KeepLast: 1}}, Now: now})
-	if len(plan.Keep)+len(plan.Delete)+len(plan.WALBase) != 0 {
+	if len(plan.Keep)+len(plan.Delete)+len(plan.Windows) != 0 {
 		t.Errorf("%+v", plan)
 	}
 }

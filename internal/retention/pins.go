@@ -129,58 +129,6 @@ func (g *group) chainWhole(i int) bool {
 	return false // a circle
 }
 
-// pinWALBase is the rule `wal = W`: recovery to any moment of the last W needs
-// the newest base backup that ended before (newest archived moment - W), and
-// the WAL from its start on. When all base backups are younger, the oldest one
-// stays: history is shorter than the rule.
-//
-// Example, wal 7d, archived up to 2026-03-20 12:00, bases of 03-01, 03-08,
-// 03-12 and 03-15: recovery to 03-13 12:00 needs the base of 03-12; that one
-// stays, and the rule asks for none of the others.
-//
-// A newest archived moment that is unknown, or in the future, is replaced by
-// the end of the newest base backup: a wrong clock must not move the window.
-func (g *group) pinWALBase(in *Input) {
-	if in.Rules.WAL.IsZero() || g.points[0].Kind != KindPhysical {
-		return
-	}
-	usable := func(i int) bool { return g.state[i] == free && !g.points[i].End.IsZero() && g.chainWhole(i) }
-	anchor := in.NewestArchived[g.points[0].Source]
-	if anchor.IsZero() || anchor.After(in.Now.Add(FutureSkew)) {
-		newest := slices.IndexFunc(g.indexes(), usable)
-		if newest < 0 {
-			return
-		}
-		anchor = g.points[newest].End
-	}
-	bound := in.Rules.WAL.SubtractFrom(anchor, in.Rules.Location)
-	reason := walReason(&in.Rules, bound)
-	for i, p := range g.points {
-		if !usable(i) {
-			continue
-		}
-		g.walBase = i
-		if p.End.Before(bound) {
-			g.addReason(i, reason)
-			g.by[i] |= walBit
-			return
-		}
-	}
-	if g.walBase >= 0 {
-		g.by[g.walBase] |= walBit
-		g.addReason(g.walBase, walShortReason(&in.Rules))
-	}
-}
-
-// indexes is 0, 1, 2 … for searches by index.
-func (g *group) indexes() []int {
-	all := make([]int, len(g.points))
-	for i := range all {
-		all[i] = i
-	}
-	return all
-}
-
 // pinParents keeps every point that a kept incremental builds on, directly or
 // through others, also beyond the ceiling: without it the incremental is lost.
 //

@@ -1,6 +1,10 @@
 package retention
 
-import "time"
+import (
+	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/pgwal"
+)
 
 // KindPhysical is the kind whose points are base backups: the rule wal applies
 // to them alone.
@@ -15,6 +19,12 @@ type Point struct {
 	End    time.Time // when the backup was complete; only the rule wal reads it
 	Parent string    // id of the point an incremental builds on, of the same source and kind
 
+	// Of a base backup, where they are known: the system identifier of its server, the
+	// timeline it was taken on, where recovery begins and from where on it is consistent.
+	System            string
+	Timeline          pgwal.Timeline
+	StartLSN, StopLSN pgwal.LSN
+
 	Verified   bool // read end to end, not only written
 	Held       bool // a person said: keep
 	Locked     bool // the store would refuse to delete it
@@ -27,8 +37,8 @@ type Input struct {
 	Points []Point // of any number of sources and kinds, in any order; not modified
 	Rules  Rules
 	Now    time.Time
-	// NewestArchived is the newest moment the archived WAL of a source reaches.
-	NewestArchived map[string]time.Time
+	// Archives tells of the archived WAL of servers; only the rule wal reads it.
+	Archives map[Server]Archive
 }
 
 // Decision is what happens to one point, and why.
@@ -52,7 +62,7 @@ type Decision struct {
 type Plan struct {
 	Keep   []Decision
 	Delete []Decision
-	// WALBase is, per source, the base backup the rule wal keeps: WAL from its
-	// start on is needed for recovery to any moment of the window.
-	WALBase map[string]*Point
+	// Windows are, per server, the base backups that recovery to a moment begins with,
+	// newest first: from the start of each on all WAL stays, see WAL.
+	Windows map[Server][]*Point
 }

@@ -41,6 +41,10 @@ func walShortReason(rules *Rules) string {
 	return fmt.Sprintf("needed for point-in-time recovery: oldest base backup, history is shorter than wal %s", rules.WAL)
 }
 
+func walGapReason(gap Range) string {
+	return fmt.Sprintf("needed for point-in-time recovery: the archived WAL has a gap before it (%s to %s)", gap.From, gap.To)
+}
+
 func parentReason(child string, children int) string {
 	if children == 1 {
 		return "parent of " + child

@@ -203,12 +203,18 @@ func (a *approvals) loses(ctx context.Context, rev repo.PastRevision, good reten
 	if err != nil {
 		return false, err
 	}
-	for _, which := range []retention.Rules{rules, good} {
-		if err := loadEnds(ctx, a.repo, points, which); err != nil {
+	change := ruleChange{before: &good, after: rules}
+	if slices.ContainsFunc(points, func(l repo.Listed) bool { return isPhysical(&l) }) {
+		if change.wal, err = readWALPast(ctx, a.repo); err != nil {
 			return false, err
 		}
 	}
-	return ruleChange{before: &good, after: rules}.lost(points, asOf).Len() > 0, nil
+	for _, which := range []retention.Rules{rules, good} {
+		if err := loadBases(ctx, a.repo, points, which, change.wal.at(asOf)); err != nil {
+			return false, err
+		}
+	}
+	return change.lost(points, asOf).Len() > 0, nil
 }
 
 // askAgain is how a loss comes to be approved after all.

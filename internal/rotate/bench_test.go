@@ -116,7 +116,7 @@ func BenchmarkListAndDecideMillion(b *testing.B) {
 				}
 				listing += time.Since(begun)
 				begun = time.Now()
-				plan := decideKeys(listed, rules, now)
+				plan := decideKeys(listed, rules, now, nil)
 				if len(plan.Keep)+len(plan.Delete) != points {
 					b.Fatal("points are missing")
 				}

@@ -16,10 +16,10 @@ import (
 
 // decideKeys applies rules to points as far as their keys and marks tell of them.
 // It reads nothing and is what both a rotation and the review of a change go by.
-// Of what manifests say it goes by End alone, where that was read: the rule wal needs
-// it (see loadEnds).
-func decideKeys(points []repo.Listed, rules retention.Rules, now time.Time) retention.Plan {
-	input := retention.Input{Points: make([]retention.Point, len(points)), Rules: rules, Now: now}
+// Of what manifests say it goes by what they say of base backups, where that was read:
+// the rule wal needs it (see loadBases).
+func decideKeys(points []repo.Listed, rules retention.Rules, now time.Time, archives archives) retention.Plan {
+	input := retention.Input{Points: make([]retention.Point, len(points)), Rules: rules, Now: now, Archives: archives}
 	for i := range points {
 		input.Points[i] = point(&points[i])
 	}
@@ -29,20 +29,25 @@ func decideKeys(points []repo.Listed, rules retention.Rules, now time.Time) rete
 // point is what the rules need to know of a listed point. It starts when its id
 // says (law 4); a manifest that says otherwise is damaged.
 func point(l *repo.Listed) retention.Point {
-	return retention.Point{
+	p := retention.Point{
 		ID: l.ID, Source: l.Source, Kind: l.Kind, Start: l.Start, End: l.End, Parent: l.Parent,
 		Verified: l.Verified(), Held: l.Held, Condemned: l.Condemned, Unreadable: l.Problem != nil,
+		System: l.System,
 	}
+	if l.Manifest != nil && l.Manifest.Physical != nil {
+		p.Timeline, p.StartLSN, p.StopLSN = l.Manifest.Physical.Timeline, l.Manifest.Physical.StartLSN, l.Manifest.Physical.StopLSN
+	}
+	return p
 }
 
 // fatesUnder tells what rules do with points as decideKeys sees them. What is not in
 // it goes.
-func fatesUnder(points []repo.Listed, rules retention.Rules, now time.Time) map[repo.Ref]impact.Fate {
+func fatesUnder(points []repo.Listed, rules retention.Rules, now time.Time, archives archives) map[repo.Ref]impact.Fate {
 	kept := make(map[repo.Ref]impact.Fate, len(points))
 	// What no rule decides about stays in the tier it has. That is not asked here:
 	// the marks that say so go when the point goes.
 	undecided := rules.UploadTier()
-	for _, d := range decideKeys(points, rules, now).Keep {
+	for _, d := range decideKeys(points, rules, now, archives).Keep {
 		kept[refOf(d.Point)] = impact.Fate{Kept: true, By: d.By, Tier: cmp.Or(d.Tier, undecided)}
 	}
 	return kept
@@ -53,14 +58,17 @@ func refOf(p *retention.Point) repo.Ref {
 	return repo.Ref{Source: p.Source, Kind: p.Kind, ID: p.ID, Parent: p.Parent}
 }
 
-// loadEnds reads the manifests of the base backups among points where the rule wal
-// is given: what it keeps depends on when they ended, which no key says.
-func loadEnds(ctx context.Context, r *repo.Repository, points []repo.Listed, rules retention.Rules) error {
-	if rules.WAL.IsZero() {
+// loadBases reads the manifests of the base backups among points where the rule wal is
+// given, or WAL is archived: what stays depends on when they ended and where they
+// begin, which no key says.
+func loadBases(ctx context.Context, r *repo.Repository, points []repo.Listed, rules retention.Rules, known archives) error {
+	if rules.WAL.IsZero() && len(known) == 0 {
 		return nil
 	}
-	return loadSome(ctx, r, points, func(l *repo.Listed) bool { return l.Kind == retention.KindPhysical })
+	return loadSome(ctx, r, points, isPhysical)
 }
+
+func isPhysical(l *repo.Listed) bool { return l.Kind == retention.KindPhysical }
 
 // loadSome reads the manifests of the points that want says and that are not
 // loaded yet.
@@ -88,7 +96,10 @@ func loadSome(ctx context.Context, r *repo.Repository, points []repo.Listed, wan
 // decide lists the points of a filter and decides what happens to each. Whole
 // sources are looked at even for one kind: an unreadable manifest of any kind
 // protects all of its source.
-func (opts Options) decide(ctx context.Context, f repo.Filter) (Outcome, []repo.Listed, error) {
+//
+// withWAL adds what happens to archived WAL. Who deletes decides that when it is known
+// which base backups are really gone, see runWAL.
+func (opts Options) decide(ctx context.Context, f repo.Filter, withWAL bool) (Outcome, []repo.Listed, error) {
 	listed, err := opts.Repo.List(ctx, repo.Filter{Source: f.Source})
 	if err != nil {
 		return Outcome{}, nil, err
@@ -96,11 +107,21 @@ func (opts Options) decide(ctx context.Context, f repo.Filter) (Outcome, []repo.
 	if opts.Match != nil {
 		listed = slices.DeleteFunc(listed, func(l repo.Listed) bool { return !opts.Match(l.Source) })
 	}
+	found, unseen, err := opts.survey(ctx, f)
+	if err != nil {
+		return Outcome{}, nil, err
+	}
+	opts.archives = found.forRules()
 	out, err := opts.guarded(ctx, listed, f)
 	if err == nil {
 		err = opts.spareLocked(ctx, &out)
 	}
+	out.spareBlind(unseen)
 	out.addTiers(listed)
+	opts.tellNoArchive(listed, found, unseen, f, &out)
+	if err == nil && withWAL {
+		err = opts.planWAL(ctx, listed, found, &out)
+	}
 	return out, listed, err
 }
 
@@ -112,7 +133,7 @@ func (opts Options) decide(ctx context.Context, f repo.Filter) (Outcome, []repo.
 // Points of listed that were deleted since (Listed.Deleted) are decided about and
 // nothing of them is read.
 func (opts Options) guarded(ctx context.Context, listed []repo.Listed, f repo.Filter) (Outcome, error) {
-	if err := loadEnds(ctx, opts.Repo, listed, opts.Rules); err != nil {
+	if err := loadBases(ctx, opts.Repo, listed, opts.Rules, opts.archives); err != nil {
 		return Outcome{}, err
 	}
 	out := opts.byRules(listed, f)
@@ -141,7 +162,7 @@ func (opts Options) guarded(ctx context.Context, listed []repo.Listed, f repo.Fi
 
 // byRules is the outcome by the rules and the restrictions.
 func (opts Options) byRules(listed []repo.Listed, f repo.Filter) Outcome {
-	plan := decideKeys(listed, opts.Rules, opts.Now)
+	plan := decideKeys(listed, opts.Rules, opts.Now, opts.archives)
 	out := opts.newOutcome()
 	wanted := func(p *retention.Point) bool {
 		return (f.Kind == "" || p.Kind == f.Kind) && (f.Source == "" || p.Source == f.Source)
@@ -156,7 +177,7 @@ func (opts Options) byRules(listed []repo.Listed, f repo.Filter) Outcome {
 			out.Delete = append(out.Delete, opts.decision(d))
 		}
 	}
-	out.restrict(listed, opts.Restrict, opts.Now)
+	out.restrict(listed, opts.Restrict, opts.Now, opts.archives)
 	return out
 }
 

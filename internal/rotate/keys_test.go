@@ -106,7 +106,7 @@ func TestTheRuleWALGoesByTheEndOfBaseBackupsThatTheirManifestsKnow(t *testing.T)
 		if err := w.WriteStream(t.Context(), "archive", []byte("x")); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Commit(t.Context(), &repo.Manifest{End: start.Add(took)}); err != nil {
+		if err := w.Commit(t.Context(), &repo.Manifest{End: start.Add(took), Physical: somewhere}); err != nil {
 			t.Fatal(err)
 		}
 		return w.Ref()

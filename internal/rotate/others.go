@@ -96,7 +96,7 @@ func (opts Options) keptBy(ctx context.Context, name string, listed []repo.Liste
 
 // saying keeps what rules keep.
 func (opts Options) saying(by keeper, listed []repo.Listed, rules retention.Rules, why string) say {
-	kept := fatesUnder(listed, rules, opts.Now)
+	kept := fatesUnder(listed, rules, opts.Now, opts.archives)
 	return say{by, func(ref repo.Ref) string {
 		if !kept[ref].Kept {
 			return ""

@@ -19,7 +19,7 @@ func (o *Outcome) addFacts(listed []repo.Listed) {
 		for i := range list {
 			d := &list[i]
 			if l := loaded[d.ref]; l != nil {
-				d.Bytes, d.made, d.committed, d.end = l.Manifest.StoredSize(), madeUnder(l.Manifest), l.Committed, l.End
+				d.Bytes, d.made, d.committed, d.end, d.system = l.Manifest.StoredSize(), madeUnder(l.Manifest), l.Committed, l.End, l.System
 			}
 		}
 	}
@@ -106,7 +106,10 @@ func (o Outcome) keepAll(why string) Outcome {
 	return o
 }
 
+func (o *Outcome) addWAL(w WAL) { o.WAL = append(o.WAL, w) }
+
 func (o *Outcome) add(part Outcome) {
+	o.WAL = append(o.WAL, part.WAL...)
 	o.Keep = append(o.Keep, part.Keep...)
 	o.Delete = append(o.Delete, part.Delete...)
 	o.warnings = append(o.warnings, part.warnings...)

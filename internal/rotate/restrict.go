@@ -24,13 +24,13 @@ type restricted struct {
 }
 
 // restrict keeps what the rules delete and a restriction does not.
-func (o *Outcome) restrict(listed []repo.Listed, restrictions []Restriction, now time.Time) {
+func (o *Outcome) restrict(listed []repo.Listed, restrictions []Restriction, now time.Time, known archives) {
 	for i := range restrictions {
 		r := &restrictions[i]
 		if len(o.Delete) == 0 {
 			return
 		}
-		kept := fatesUnder(listed, r.Rules, now)
+		kept := fatesUnder(listed, r.Rules, now, known)
 		o.spareIf(keptForNow, func(d Decision) string {
 			if !kept[d.ref].Kept {
 				return ""

@@ -137,6 +137,7 @@ type ruleChange struct {
 	repository, policy string
 	before             *retention.Rules // nil: everything was kept
 	after              retention.Rules
+	wal                walPast
 }
 
 func (opts ReviewOptions) rules() (ruleChange, error) {
@@ -165,22 +166,28 @@ func (c ruleChange) code(lost impact.Set) string {
 // fates tells what becomes of each of the points, under the rules of before, where
 // none keep everything, and of after: by their keys alone.
 func (c ruleChange) fates(points []repo.Listed, at time.Time) func(repo.Ref) (before, after impact.Fate) {
-	after := fatesUnder(points, c.after, at)
+	known := c.wal.at(at)
+	after := fatesUnder(points, c.after, at, known)
 	if c.before == nil {
 		all := impact.Fate{Kept: true, Tier: c.after.UploadTier()}
 		return func(ref repo.Ref) (impact.Fate, impact.Fate) { return all, after[ref] }
 	}
-	before := fatesUnder(points, *c.before, at)
+	before := fatesUnder(points, *c.before, at, known)
 	return func(ref repo.Ref) (impact.Fate, impact.Fate) { return before[ref], after[ref] }
 }
 
-// lost is what the rules alone lose of points.
+// lost is what the rules alone lose of points, and of what lies between base backups.
 func (c ruleChange) lost(points []repo.Listed, at time.Time) impact.Set {
 	var lost impact.Set
 	fates := c.fates(points, at)
 	for i := range points {
 		if before, after := fates(points[i].Ref); isLost(before, after) {
 			lost.Add(impact.SetOf(points[i].String()))
+		}
+	}
+	for _, w := range c.windows(points, at) {
+		if w.lost() {
+			lost.Add(w.set())
 		}
 	}
 	return lost
@@ -190,7 +197,7 @@ func (c ruleChange) lost(points []repo.Listed, at time.Time) impact.Set {
 func isLost(before, after impact.Fate) bool { return before.Kept && !after.Kept }
 
 // usesWAL: the rule wal, which asks when base backups ended, is given before or
-// after.
+// after, or there is WAL that stays or goes with them.
 func (c ruleChange) usesWAL() bool {
-	return !c.after.WAL.IsZero() || c.before != nil && !c.before.WAL.IsZero()
+	return len(c.wal) > 0 || !c.after.WAL.IsZero() || c.before != nil && !c.before.WAL.IsZero()
 }

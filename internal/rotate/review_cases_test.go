@@ -312,7 +312,7 @@ func TestAShorterWindowOfPointInTimeRecoveryLosesTheBaseBackupOfTheLongerOne(t *
 			err = w.WriteStream(t.Context(), "archive", []byte("base"))
 		}
 		if err == nil {
-			err = w.Commit(t.Context(), &repo.Manifest{End: start.Add(time.Hour)})
+			err = w.Commit(t.Context(), &repo.Manifest{End: start.Add(time.Hour), Physical: somewhere})
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -36,6 +36,7 @@ func readPast(ctx context.Context, opts ReviewOptions, rules ruleChange) (*past,
 		},
 		func(ctx context.Context) (err error) { p.sizes, err = opts.Repo.Sizes(ctx, repo.Filter{}); return err },
 	}
+	reads = append(reads, func(ctx context.Context) (err error) { p.rules.wal, err = readWALPast(ctx, opts.Repo); return err })
 	return p, parallel.Each(ctx, len(reads), len(reads), func(ctx context.Context, i int) error { return reads[i](ctx) })
 }
 
@@ -57,12 +58,12 @@ func (p *past) complete(listed []repo.Listed, t time.Time) []repo.Listed {
 		switch {
 		case l.Deleted.IsZero():
 			if read, ok := p.manifests[l.Key]; ok && p.rules.usesWAL() && l.Kind == retention.KindPhysical {
-				l.Manifest, l.End, l.Problem = read.Manifest, read.End, read.Problem
+				l.Manifest, l.End, l.System, l.Problem = read.Manifest, read.End, read.System, read.Problem
 			}
 		case !l.Deleted.After(t), stone.Committed.After(t):
 			continue
 		default:
-			l.End, l.Parent = stone.End, cmp.Or(l.Parent, stone.Parent)
+			l.End, l.System, l.Parent = stone.End, stone.System, cmp.Or(l.Parent, stone.Parent)
 		}
 		there = append(there, l)
 	}
@@ -84,7 +85,7 @@ func (p *past) impact(ctx context.Context, at time.Time) (impact.Impact, impact.
 		case vanished: // the verdict is about points that are no more
 			continue
 		}
-		i, err := impact.Of(impact.Facts{AsOf: at, Points: v.points, Old: p.opts.Old, New: p.opts.New, Prices: p.opts.Prices})
+		i, err := impact.Of(impact.Facts{AsOf: at, Points: v.points, Windows: v.told(), Old: p.opts.Old, New: p.opts.New, Prices: p.opts.Prices})
 		return i, v.lost, err
 	}
 }
@@ -98,7 +99,7 @@ func (p *past) prepare(ctx context.Context, at time.Time) error {
 	if !p.rules.usesWAL() {
 		return nil
 	}
-	_, err := p.readManifests(ctx, listed, func(l *repo.Listed) bool { return l.Kind == retention.KindPhysical })
+	_, err := p.readManifests(ctx, listed, isPhysical)
 	return err
 }
 
@@ -108,6 +109,8 @@ type verdict struct {
 	points []impact.Point // of the same index
 	lost   impact.Set     // by the rules alone
 	losing map[string]bool
+
+	windows []windowChange // of every server whose WAL is archived
 }
 
 func (p *past) judge(listed []repo.Listed, at time.Time) verdict {
@@ -127,6 +130,13 @@ func (p *past) judge(listed []repo.Listed, at time.Time) verdict {
 		if isLost(before, after) {
 			v.lost.Add(impact.SetOf(l.String()))
 			v.losing[l.Source] = true
+		}
+	}
+	v.windows = p.rules.windows(listed, at)
+	for _, w := range v.windows {
+		if w.lost() {
+			v.lost.Add(w.set())
+			v.losing[w.server.Source] = true
 		}
 	}
 	return v

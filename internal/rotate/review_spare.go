@@ -21,14 +21,14 @@ func (p *past) spare(ctx context.Context, v *verdict, at time.Time) (vanished bo
 			continue
 		}
 		if read, ok := p.manifests[l.Key]; ok && l.Deleted.IsZero() {
-			l.Manifest, l.End, l.Problem = read.Manifest, read.End, read.Problem
+			l.Manifest, l.End, l.System, l.Problem = read.Manifest, read.End, read.System, read.Problem
 		}
 		listed = append(listed, l)
 	}
 	if vanished, err := p.readManifests(ctx, listed, func(*repo.Listed) bool { return true }); vanished || err != nil {
 		return vanished, err
 	}
-	rotation := Options{Repo: p.opts.Repo, Rules: p.rules.after, Now: at, Policy: p.opts.New.Name, madeUnder: p.madeUnder(listed)}
+	rotation := Options{Repo: p.opts.Repo, Rules: p.rules.after, Now: at, Policy: p.opts.New.Name, madeUnder: p.madeUnder(listed), archives: p.rules.wal.at(at)}
 	if at.Before(p.opts.Now) {
 		// What another policy said then must not depend on whether it was changed
 		// since, by the same apply for one.
@@ -51,7 +51,7 @@ func (p *past) spare(ctx context.Context, v *verdict, at time.Time) (vanished bo
 			point.Spared, point.Protected = d.Reasons[0], d.keeper == keptByOther
 		}
 	}
-	return false, nil
+	return false, rotation.spareWindows(ctx, v, listed, out)
 }
 
 // madeUnder gives the policies of points that were deleted since.

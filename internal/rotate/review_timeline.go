@@ -127,7 +127,7 @@ func (t *timeline) steps(ctx context.Context) ([]step, error) {
 func (t *timeline) laneSteps(ctx context.Context, number int) ([]step, error) {
 	lane := t.lanes[number]
 	ahead := t.moments(lane)
-	known := map[string]bool{}
+	known, ended := map[string]bool{}, map[string]bool{}
 	var steps []step
 	for len(ahead) > 0 {
 		if err := ctx.Err(); err != nil {
@@ -147,9 +147,16 @@ func (t *timeline) laneSteps(ctx context.Context, number int) ([]step, error) {
 				ahead = append(ahead, committed)
 			}
 		}
+		points = t.past.complete(points, at)
+		for i := range points {
+			if l := &points[i]; isPhysical(l) && !l.End.IsZero() && !ended[l.Key] {
+				ended[l.Key] = true
+				ahead = append(ahead, t.past.rules.walTurns(l, at, t.to)...)
+			}
+		}
 		slices.SortFunc(ahead, time.Time.Compare)
 		ahead = slices.CompactFunc(ahead, time.Time.Equal)
-		lost := t.past.rules.lost(t.past.complete(points, at), at)
+		lost := t.past.rules.lost(points, at)
 		if len(steps) == 0 || steps[len(steps)-1].lost != lost {
 			steps = append(steps, step{at, number, lost})
 		}

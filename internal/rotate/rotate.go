@@ -56,6 +56,8 @@ type Options struct {
 	// madeUnder is the policy of points that have no manifest any more, by
 	// Ref.String: a review decides about these too.
 	madeUnder map[string]string
+	// archives of WAL, as they were looked at.
+	archives archives
 }
 
 // Decision is what happens to one point, and why.
@@ -78,6 +80,7 @@ type Decision struct {
 	keeper keeper // of a point that stays
 	// As the listing and the manifest say; zero where that was not read.
 	made           string // the policy it was made under, "" for none
+	system         string // identifier of the server
 	committed, end time.Time
 }
 
@@ -97,8 +100,11 @@ type Outcome struct {
 	Delete   []Decision `json:"delete"`
 	Warnings []string   `json:"warnings,omitempty"`
 	Locked   []string   `json:"locked,omitempty"` // sources another run works on
-	Policy   string     `json:"policy,omitempty"`
-	Revision int        `json:"policy_revision,omitempty"`
+	// WAL is what happens to archived WAL, by source and server: to what lies before
+	// all base backups, and between those that stay.
+	WAL      []WAL  `json:"wal,omitempty"`
+	Policy   string `json:"policy,omitempty"`
+	Revision int    `json:"policy_revision,omitempty"`
 
 	warnings   []warning // become Warnings at the end
 	restricted map[restricted]int
@@ -110,7 +116,7 @@ func Plan(ctx context.Context, opts Options) (Outcome, error) {
 	if err := opts.Rules.Validate(); err != nil {
 		return Outcome{}, err
 	}
-	out, _, err := opts.decide(ctx, opts.Filter)
+	out, _, err := opts.decide(ctx, opts.Filter, true)
 	if err == nil {
 		opts.addSizes(ctx, &out)
 	}
@@ -133,7 +139,7 @@ func Run(ctx context.Context, opts Options) (Outcome, error) {
 	if err := opts.Rules.Validate(); err != nil {
 		return Outcome{}, err
 	}
-	plan, _, err := opts.decide(ctx, opts.Filter)
+	plan, _, err := opts.decide(ctx, opts.Filter, false)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -192,7 +198,7 @@ func (opts Options) runSource(ctx context.Context, source string, plan Outcome) 
 			part.warn(source, released.Error())
 		}
 	}()
-	part, listed, err := opts.decide(ctx, repo.Filter{Source: source, Kind: opts.Filter.Kind})
+	part, listed, err := opts.decide(ctx, repo.Filter{Source: source, Kind: opts.Filter.Kind}, false)
 	if err != nil {
 		return plan.keepAll("not deleted: deciding again failed"), err
 	}
@@ -206,8 +212,10 @@ func (opts Options) runSource(ctx context.Context, source string, plan Outcome) 
 			return part.keepAll("not deleted: the clock is in doubt"), err
 		}
 	}
-	err = opts.deleteAll(ctx, &part)
-	if err != nil {
+	if err := opts.deleteAll(ctx, &part); err != nil {
+		return part, err
+	}
+	if err := opts.runWAL(ctx, lease, source, &part); err != nil {
 		return part, err
 	}
 	opts.setTiers(ctx, source, listed, &part)
@@ -248,7 +256,7 @@ func (opts Options) deleteAll(ctx context.Context, part *Outcome) error {
 		}
 		err := opts.delete(ctx, d, repo.Tombstone{
 			Bytes: d.Bytes, Deleted: opts.Now.UTC(), By: opts.By, Reasons: d.Reasons,
-			Policy: opts.Policy, PolicyRevision: opts.PolicyRevision, MadeUnder: d.made, Committed: d.committed, End: d.end,
+			Policy: opts.Policy, PolicyRevision: opts.PolicyRevision, MadeUnder: d.made, Committed: d.committed, End: d.end, System: d.system,
 		})
 		if err == nil {
 			part.Delete = append(part.Delete, d)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/contents"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/logical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/pgarchive"
@@ -102,6 +103,8 @@ func inspectorOf(kind string) inspector {
 	switch {
 	case kind == logical.Kind:
 		return &logicalInspector{}
+	case kind == string(job.KindPhysical):
+		return newBaseInspector()
 	case contents.IsTar(kind):
 		return &tarInspector{}
 	case contents.Main(kind) != "":

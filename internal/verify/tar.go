@@ -17,12 +17,19 @@ func (t *tarInspector) reader(stream string) io.WriteCloser {
 	if stream != contents.StreamArchive {
 		return ignored{}
 	}
-	read, feed := io.Pipe()
+	return aside(func(r io.Reader) (err error) {
+		t.list, err = contents.Read(r, nil)
+		return err
+	})
+}
+
+// aside reads beside us what is written to it.
+func aside(read func(io.Reader) error) io.WriteCloser {
+	from, feed := io.Pipe()
 	p := &piped{PipeWriter: feed, verdict: make(chan error, 1)}
 	go func() {
-		list, err := contents.Read(read, nil)
-		read.CloseWithError(err)
-		t.list = list
+		err := read(from)
+		from.CloseWithError(err)
 		p.verdict <- err
 	}()
 	return p
