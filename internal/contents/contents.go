@@ -15,13 +15,17 @@ import (
 
 // Names of streams.
 const (
-	// StreamArchive of files and config points is a tar in PAX format.
+	// StreamArchive of files and config points is a tar in PAX format, of base backups
+	// one in ustar format as the server wrote its headers.
 	StreamArchive = "archive"
-	// StreamEntries of files and config points is one Entry a line, as JSON, in the
-	// order of the tar.
+	// StreamEntries of points with a tar is one Entry a line, as JSON, in the order of
+	// the tar.
 	StreamEntries = "entries"
 	// StreamOutput of command points is what the command wrote.
 	StreamOutput = "output"
+	// StreamManifest of base backups is backup_manifest as the server sent it, which
+	// the next incremental one builds on. It is also the last file of the tar.
+	StreamManifest = "manifest"
 )
 
 // Main names the stream that holds what was backed up, which `cat` writes; "" for
@@ -30,7 +34,7 @@ func Main(kind string) string {
 	switch job.Kind(kind) {
 	case job.KindLogical:
 		return logical.StreamArchive
-	case job.KindFiles, job.KindConfig:
+	case job.KindFiles, job.KindConfig, job.KindPhysical:
 		return StreamArchive
 	case job.KindCommand:
 		return StreamOutput
@@ -42,7 +46,11 @@ func Main(kind string) string {
 
 // IsTar tells whether points of the kind hold a tar and its list.
 func IsTar(kind string) bool {
-	return kind == string(job.KindFiles) || kind == string(job.KindConfig)
+	switch job.Kind(kind) {
+	case job.KindFiles, job.KindConfig, job.KindPhysical:
+		return true
+	}
+	return false
 }
 
 func damaged(format string, args ...any) error {

@@ -27,8 +27,13 @@ type Entry struct {
 	GID      int       `json:"gid"`
 	Modified time.Time `json:"modified"`
 	Size     int64     `json:"size"`
-	SHA256   string    `json:"sha256,omitempty"` // of a file's bytes, hex
-	Link     string    `json:"link,omitempty"`   // where a symlink leads, or the path of the file a hard link names
+	SHA256   string    `json:"sha256,omitempty"` // of a file's bytes, hex; not of a base backup's
+	// CRC32C of a file's bytes as backup_manifest writes it: see basemanifest.CRC32C.
+	// Of base backups alone, as is Offset.
+	CRC32C string `json:"crc32c,omitempty"`
+	// Offset of the file's first byte in the plain tar.
+	Offset int64  `json:"offset,omitempty"`
+	Link   string `json:"link,omitempty"` // where a symlink leads, or the path of the file a hard link names
 }
 
 // Of describes a header of a tar of ours; sum is the SHA-256 of a file's bytes,

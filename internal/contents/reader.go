@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
 
@@ -19,6 +20,15 @@ const blockSize = 512
 // for the hash. Everything that a tar of ours can not be is damage: entries of
 // other types, a missing end, bytes after it.
 func Read(r io.Reader, each func(h *tar.Header, body io.Reader) error) (*Digest, error) {
+	return read(r, newContentHash, each)
+}
+
+// ReadBase is Read of the tar of a base backup, whose list has other checksums.
+func ReadBase(r io.Reader, each func(h *tar.Header, body io.Reader) error) (*Digest, error) {
+	return read(r, newPageSum, each)
+}
+
+func read(r io.Reader, newSum func() fileSum, each func(h *tar.Header, body io.Reader) error) (*Digest, error) {
 	in := &counted{r: r}
 	archive := tar.NewReader(in)
 	list := NewDigest()
@@ -36,7 +46,8 @@ func Read(r io.Reader, each func(h *tar.Header, body io.Reader) error) (*Digest,
 		if !ok {
 			return list, damaged("entry %q of the tar is of type %q, which is never stored", h.Name, h.Typeflag)
 		}
-		sum := sha256.New()
+		sum := newSum()
+		from := in.n
 		body := io.TeeReader(archive, sum)
 		if each != nil {
 			if err := each(h, body); err != nil {
@@ -47,7 +58,7 @@ func Read(r io.Reader, each func(h *tar.Header, body io.Reader) error) (*Digest,
 			return list, broken(err)
 		}
 		if e.Type == TypeFile {
-			e.SHA256 = hex.EncodeToString(sum.Sum(nil))
+			sum.into(&e, from)
 		}
 		if _, err := list.Add(e); err != nil {
 			return list, err
@@ -97,7 +108,11 @@ func ReadPoint(ctx context.Context, p *repo.Point, each func(h *tar.Header, body
 		return nil, err
 	}
 	defer body.Close()
-	list, err := Read(body, each)
+	read := Read
+	if p.Kind == string(job.KindPhysical) {
+		read = ReadBase
+	}
+	list, err := read(body, each)
 	if err != nil {
 		return nil, err
 	}

@@ -53,6 +53,13 @@ type Options struct {
 	Imported *repo.Imported
 	Start    time.Time
 
+	// Parent chooses the point that the new one builds on, "" for none, under the
+	// source's lease and before the new one is begun. nil: none. What it warns of and
+	// times is noted as what fill does.
+	Parent func(ctx context.Context, w *Writing) (id string, err error)
+	// Memory of the point's large stream; zero is the default.
+	Memory Memory
+
 	// Clock dates the point; nil is time.Now. One that is far from the server's is
 	// noticed as any wrong clock is.
 	Clock func() time.Time
@@ -60,6 +67,14 @@ type Options struct {
 	Self     repo.Holder
 	Log      *slog.Logger
 	Progress *Progress // may be nil
+}
+
+// Memory is what a point holds in memory at once; see repo.WriterOptions.
+type Memory struct {
+	Chunk    int // plain bytes that are compressed at once
+	Buffers  int // of these
+	Parts    int // in flight to the store
+	PartSize int // bytes
 }
 
 // Result of a backup that was committed.
@@ -165,8 +180,14 @@ func (w *Writing) take(ctx context.Context, fill Fill) error {
 	if err := w.checkImported(ctx); err != nil {
 		return err
 	}
+	parent := ""
+	if w.Parent != nil {
+		if parent, err = w.Parent(ctx, w); err != nil {
+			return because(ctx, err)
+		}
+	}
 	w.PointWriter, err = w.Repo.NewPoint(w.Source, w.kind, start, repo.WriterOptions{
-		VerifyStored: w.Verify == "stored", StorageClass: w.StorageClass, Tags: w.Tags,
+		Parent: parent, VerifyStored: w.Verify == "stored", StorageClass: w.StorageClass, Tags: w.Tags, Chunk: w.Memory.Chunk, Buffers: w.Memory.Buffers, Parts: w.Memory.Parts, PartSize: w.Memory.PartSize,
 	})
 	if err != nil {
 		return err
@@ -176,13 +197,19 @@ func (w *Writing) take(ctx context.Context, fill Fill) error {
 		return nil
 	}
 	// Before the clean-up, during which more may go wrong that is not the reason.
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
-		err = fmt.Errorf("%w: %w", cause, err)
-	}
+	err = because(ctx, err)
 	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 	defer cancel()
 	if err := w.Abort(cleanup); err != nil {
 		w.Log.Warn("what was stored of the failed backup could not be removed; the next backup clears it", "point", w.Ref().String(), "error", err)
+	}
+	return err
+}
+
+// because puts first why the context ended, where that is the reason.
+func because(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
 	}
 	return err
 }

@@ -19,6 +19,7 @@ type Stream struct {
 	ctx    context.Context
 	fail   context.CancelCauseFunc
 	done   chan struct{}
+	chunks []repo.Chunk
 }
 
 // NewStream begins the stream of a point that its source feeds. Its context, and
@@ -46,6 +47,10 @@ func (s *Stream) Write(b []byte) (int, error) {
 // Size is how many bytes were written.
 func (s *Stream) Size() int64 { return s.stream.Plain.Load() }
 
+// Chunks are where the stream lies in what is stored, for an index: known after a
+// Close that was successful.
+func (s *Stream) Chunks() []repo.Chunk { return s.chunks }
+
 // Close ends the stream: with the failure of what fed it, or nil to have it
 // stored to its end. The first reason is returned, not what followed from it.
 func (s *Stream) Close(failed error) error {
@@ -55,7 +60,8 @@ func (s *Stream) Close(failed error) error {
 		}
 		s.stream.Fail(failed)
 	}
-	_, err := s.stream.Close()
+	chunks, err := s.stream.Close()
+	s.chunks = chunks
 	close(s.done)
 	s.fail(nil)
 	if failed != nil {

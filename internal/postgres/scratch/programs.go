@@ -55,6 +55,16 @@ func FindPrograms(ctx context.Context, major int, bin string) (Programs, error) 
 	return Programs{}, noServer(major, bin, there)
 }
 
+// FindExactly finds the server programs of just a major version, which is the only
+// one that can run its data.
+func FindExactly(ctx context.Context, major int, bin string) (Programs, error) {
+	p, err := FindPrograms(ctx, major, bin)
+	if err == nil && p.Major != major {
+		err = noServer(major, bin, []Programs{p})
+	}
+	return p, err
+}
+
 func noServer(major int, bin string, there []Programs) error {
 	where := "where they usually are"
 	switch named := os.Getenv("PGBACKUP_PG_BIN"); {

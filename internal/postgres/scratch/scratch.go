@@ -48,6 +48,9 @@ type Options struct {
 	// Encoding and Locale of the databases that are there at first; "" = UTF8, and
 	// C.UTF-8 or C.
 	Encoding, Locale string
+	// Filled gives the server data that is there; nil makes it an empty one. Major is
+	// then that of the data, and Encoding and Locale have no meaning.
+	Filled *Filled
 
 	Log *slog.Logger
 }
@@ -57,8 +60,11 @@ type Cluster struct {
 	programs  Programs
 	dir       string // everything but perhaps the socket
 	socketDir string
+	superuser string
 	password  string
 	version   string
+	filled    bool
+	feed      *feed // of WAL; nil without a recovery
 	user      account
 	isolation isolation
 	lock      *os.File
@@ -69,10 +75,11 @@ type Cluster struct {
 	stopErr error
 }
 
-// Start makes an empty server and starts it, after clearing away what runners
-// that died left in the same place. ctx bounds the start only: the server runs
-// until Stop, or until this process ends. Failing for want of programs is
-// ErrNoServer.
+// Start makes a server, empty or Filled, and starts it, after clearing away what
+// runners that died left in the same place. With a Recovery it returns when that is
+// over. ctx bounds the start only: the server runs until Stop, or until this process
+// ends. Failing for want of programs is ErrNoServer; a recovery that the server would
+// not do is ErrRecovery.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -83,11 +90,11 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if _, err := Sweep(ctx, o.Directory, o.Log); err != nil {
 		o.Log.Warn("what an earlier scratch server left could not be cleared away", "error", err)
 	}
-	programs, err := FindPrograms(ctx, o.Major, o.Bin)
+	programs, err := o.findPrograms(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{programs: programs, version: programs.Version, password: rand.Text()}
+	c := &Cluster{programs: programs, version: programs.Version, superuser: superuser, password: rand.Text()}
 	if c.user, err = chooseAccount(); err != nil {
 		return nil, err
 	}
@@ -102,7 +109,22 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	return c, nil
 }
 
+func (o Options) findPrograms(ctx context.Context) (Programs, error) {
+	if o.Filled == nil {
+		return FindPrograms(ctx, o.Major, o.Bin)
+	}
+	if r := o.Filled.Recovery; r != nil {
+		if err := r.check(); err != nil {
+			return Programs{}, err
+		}
+	}
+	return FindExactly(ctx, o.Major, o.Bin)
+}
+
 func (c *Cluster) begin(ctx context.Context, o Options) error {
+	if o.Filled != nil {
+		return c.beginFilled(ctx, o)
+	}
 	if err := c.initdb(ctx, o); err != nil {
 		return err
 	}
@@ -116,13 +138,43 @@ func (c *Cluster) begin(ctx context.Context, o Options) error {
 	return c.waitReady(ctx)
 }
 
+func (c *Cluster) beginFilled(ctx context.Context, o Options) error {
+	c.filled = true
+	if o.Filled.Superuser != "" {
+		c.superuser = o.Filled.Superuser
+	}
+	if err := c.fill(ctx, o); err != nil {
+		return err
+	}
+	if err := c.configureFilled(o); err != nil {
+		return err
+	}
+	if err := c.admit("trust"); err != nil {
+		return err
+	}
+	c.isolation = c.chooseIsolation(ctx, isolations(c.user))
+	if err := c.launch(); err != nil {
+		return err
+	}
+	if err := c.waitFilled(ctx); err != nil {
+		return err
+	}
+	if err := c.feed.close(); err != nil {
+		return err
+	}
+	return c.secure(ctx, o.Settings)
+}
+
 // Target is a database of the server, as its superuser. Child programs that get
 // it are not led elsewhere by PG… variables.
 func (c *Cluster) Target(database string) postgres.Target {
-	t, err := postgres.PrivateTarget(c.socketDir, port, superuser, c.password, database)
+	t, err := postgres.PrivateTarget(c.socketDir, port, c.superuser, c.password, database)
 	if err != nil {
 		// Only a broken environment fails, and then waitReady did before.
-		return postgres.Target{Host: c.socketDir, Port: port, User: superuser, Database: database}
+		return postgres.Target{Host: c.socketDir, Port: port, User: c.superuser, Database: database}
+	}
+	if c.filled {
+		t = t.WithSetting("default_transaction_read_only", "off") // such as is set for roles came with the data
 	}
 	return t
 }
@@ -160,7 +212,7 @@ func (c *Cluster) Isolation() []string {
 // nothing more.
 func (c *Cluster) Stop() error {
 	c.stop.Do(func() {
-		err := c.end()
+		err := errors.Join(c.end(), c.feed.close())
 		c.stopErr = errors.Join(err, c.removeDirectories())
 	})
 	return c.stopErr

@@ -70,8 +70,25 @@ func checkSettings(given map[string]string) error {
 	return nil
 }
 
-// configure writes the settings, those given last but before those of isolation.
+// configure writes the settings behind those of initdb.
 func (c *Cluster) configure(given map[string]string) error {
+	name := filepath.Join(c.data(), "postgresql.conf")
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("write the settings: %w", err)
+	}
+	_, err = f.WriteString("\n" + written(c.all(given)))
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("write the settings: %w", err)
+	}
+	return nil
+}
+
+// all are the settings, those given last but before those of isolation.
+func (c *Cluster) all(given map[string]string) map[string]string {
 	all := maps.Clone(settings)
 	maps.Copy(all, sized(memory()))
 	if !roomyShm() {
@@ -88,23 +105,16 @@ func (c *Cluster) configure(given map[string]string) error {
 	if c.programs.Major < 12 {
 		delete(all, "primary_conninfo") // it had a file of its own
 	}
+	return all
+}
+
+// written is how settings stand in a file.
+func written(all map[string]string) string {
 	var text strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		fmt.Fprintf(&text, "%s = '%s'\n", name, strings.NewReplacer("'", "''", `\`, `\\`, "\n", " ").Replace(all[name]))
 	}
-	name := filepath.Join(c.data(), "postgresql.conf")
-	f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		return fmt.Errorf("write the settings: %w", err)
-	}
-	_, err = f.WriteString("\n" + text.String())
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return fmt.Errorf("write the settings: %w", err)
-	}
-	return nil
+	return text.String()
 }
 
 // sized are settings that follow from the memory there is, in bytes; 0 is

@@ -16,8 +16,10 @@ import (
 
 // What the test binary does instead of testing, when it is started as a runner.
 const (
-	runnerVariable   = "PGBACKUP_TEST_SCRATCH_RUNNER"   // start in this directory, tell, wait to be killed
-	confinedVariable = "PGBACKUP_TEST_SCRATCH_CONFINED" // start where namespaces are forbidden, tell, stop
+	runnerVariable     = "PGBACKUP_TEST_SCRATCH_RUNNER"   // start in this directory, tell, wait to be killed
+	confinedVariable   = "PGBACKUP_TEST_SCRATCH_CONFINED" // start where namespaces are forbidden, tell, stop
+	recoveringVariable = "PGBACKUP_TEST_SCRATCH_RECOVERS" // recover in this directory, tell, wait to be killed
+	baseVariable       = "PGBACKUP_TEST_SCRATCH_BASE"     // of this base backup
 )
 
 func TestMain(m *testing.M) {
@@ -26,6 +28,9 @@ func TestMain(m *testing.M) {
 	}
 	if dir := os.Getenv(confinedVariable); dir != "" {
 		exit(confined(dir))
+	}
+	if dir := os.Getenv(recoveringVariable); dir != "" {
+		exit(recoveringRunner(dir, os.Getenv(baseVariable)))
 	}
 	os.Exit(m.Run())
 }
