@@ -23,8 +23,9 @@ const (
 	maxProblems = 100
 )
 
-// amcheck looks at every table and B-tree index of the restored database.
-func (r *run) amcheck(ctx context.Context, at place) error {
+// amcheck looks at every table and B-tree index of the restored database, or of all
+// of the server's.
+func (r *run) amcheck(ctx context.Context, at lookedAt) error {
 	found := &drillreport.AmCheck{}
 	r.report.AmCheck = found
 	unsure := func(why string) {
@@ -36,8 +37,12 @@ func (r *run) amcheck(ctx context.Context, at place) error {
 		unsure(oneLine(err.Error()))
 		return errStopped(ctx, "pg_amcheck")
 	}
-	// The extension goes into the restored database only, which is removed.
-	cmd := exec.CommandContext(ctx, program, "--no-password", "--install-missing", "--no-strict-names", "--heapallindexed", "--database="+at.target().Database) //nolint:gosec // a program of the server, found by us
+	which := "--database=" + at.target().Database
+	if r.wholeServer() && r.Drill.Database == "" {
+		which = "--all"
+	}
+	// The extension goes into what was restored only, which is removed.
+	cmd := exec.CommandContext(ctx, program, "--no-password", "--install-missing", "--no-strict-names", "--heapallindexed", which) //nolint:gosec // a program of the server, found by us
 	cmd.Env = at.target().Env(major)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
@@ -54,7 +59,10 @@ func (r *run) amcheck(ctx context.Context, at place) error {
 		found.Passed = true
 	case errors.As(err, &exit) && exit.ExitCode() == foundSomething && out.Len() > 0:
 		found.Problems = amcheckProblems(out.String())
-		if len(found.Problems) > 0 {
+		if why := at.doubt(ctx); why != "" && len(found.Problems) > 0 {
+			found.CouldNotRun = true
+			r.unsure = append(r.unsure, "pg_amcheck found: "+found.Problems[0]+"; but "+why)
+		} else if len(found.Problems) > 0 {
 			r.bad = append(r.bad, "pg_amcheck found: "+found.Problems[0])
 		}
 	default:
@@ -64,7 +72,7 @@ func (r *run) amcheck(ctx context.Context, at place) error {
 }
 
 // findAmCheck finds the program for the server, and the server's major version.
-func findAmCheck(ctx context.Context, at place) (string, int, error) {
+func findAmCheck(ctx context.Context, at lookedAt) (string, int, error) {
 	conn, err := at.target().Connect(ctx)
 	if err != nil {
 		return "", 0, err

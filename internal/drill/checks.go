@@ -32,7 +32,7 @@ func (r *run) checks(ctx context.Context, connect func(context.Context) (*pgx.Co
 				return fmt.Errorf("checks: %w", err)
 			}
 		}
-		found := runCheck(ctx, conn, c, r.report.Point.Start)
+		found := runCheck(ctx, conn, c, r.asOf())
 		r.report.Checks = append(r.report.Checks, found)
 		switch {
 		case found.CouldNotRun:
@@ -47,8 +47,20 @@ func (r *run) checks(ctx context.Context, connect func(context.Context) (*pgx.Co
 	return nil
 }
 
-// runCheck runs one statement and judges what it returns; backedUp is when the
-// backup was taken.
+// asOf is the moment that the restored data is of.
+func (r *run) asOf() time.Time {
+	switch rec := r.report.Recovery; {
+	case rec == nil:
+		return r.report.Point.Start
+	case rec.Target.IsZero():
+		return rec.To
+	default:
+		return rec.Target
+	}
+}
+
+// runCheck runs one statement and judges what it returns; backedUp is the moment that
+// the data is of.
 func runCheck(ctx context.Context, conn *pgx.Conn, c job.DrillCheck, backedUp time.Time) drillreport.Check {
 	begun := time.Now()
 	found := drillreport.Check{Name: c.Name, Expect: c.Expect}
@@ -110,7 +122,7 @@ func ask(ctx context.Context, conn *pgx.Conn, c job.DrillCheck, backedUp time.Ti
 	if _, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL statement_timeout = %d", limit.Milliseconds())); err != nil {
 		return got, err
 	}
-	if _, err := tx.Exec(ctx, "SELECT pg_catalog.set_config($1, $2, true)", job.BackupTimeSetting, backedUp.UTC().Format(time.RFC3339)); err != nil {
+	if _, err := tx.Exec(ctx, "SELECT pg_catalog.set_config($1, $2, true)", job.BackupTimeSetting, backedUp.UTC().Format("2006-01-02T15:04:05.999999Z07:00")); err != nil {
 		return got, err
 	}
 	// A server that is gone does not keep its own time.

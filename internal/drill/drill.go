@@ -11,7 +11,9 @@
 // A bad backup is one of which the restore itself says so (damage, data that is not
 // what its record says), whose restored database pg_amcheck finds something in, or
 // that does not fulfil a check: the statement ran and its value is another. Such a
-// point is condemned. All else could not run and says nothing about the backup: a
+// point is condemned. Where the WAL between a base backup and the moment is what is
+// bad, no point is: each is good as far as the archive goes, and newer ones do not need
+// that WAL. All else could not run and says nothing about the backup: a
 // server, a network, a disk or rights that are missing, a check that is not valid SQL,
 // reads a table that the backup never had (a slip in a check must not condemn every
 // backup there is), breaks off or takes too long, and whatever ended the run. A drill that proves a point which was condemned
@@ -50,6 +52,7 @@ type Options struct {
 	Policy         string // "" is none
 	PolicyRevision int
 	Objective      time.Duration // for the restore (RTO); 0 is none
+	RPO            time.Duration // objective for what may be lost, of kind physical; 0 is none
 	Lag            *float64      // of the replica, in seconds, where it is known
 
 	// Connect gives any database of the server of Drill.Into.Database.
@@ -119,9 +122,7 @@ func (o *Options) defaults() {
 	if o.Drill.Kind == "" {
 		o.Drill.Kind = string(job.KindLogical)
 	}
-	if o.Drill.Source == "" {
-		o.Drill.Source = job.DrillLatest
-	}
+	o.Drill.Source = o.Drill.Chosen()
 	if o.Drill.From == "" {
 		o.Drill.From = job.FromPrimary
 	}
@@ -134,6 +135,9 @@ type run struct {
 	ref    repo.Ref // of the point, once it was chosen
 	bad    []string // what is wrong with the backup
 	unsure []string // what could not be found out
+
+	archive repo.WALArchive // of kind physical
+	ofWAL   bool            // what is bad is archived WAL, and the point is not to blame
 }
 
 func newRun(o Options) *run {
@@ -160,6 +164,9 @@ func placeKind(into job.DrillInto) string {
 
 // drill does the work. Its error is why it broke off, whoever is to blame.
 func (r *run) drill(ctx context.Context) error {
+	if r.wholeServer() {
+		return r.drillRecovery(ctx)
+	}
 	var manifest *repo.Manifest
 	err := r.phase(drillreport.PhaseChoosing, false, func() (err error) {
 		manifest, err = r.choose(ctx)

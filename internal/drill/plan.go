@@ -22,6 +22,9 @@ type Planned struct {
 func Plan(ctx context.Context, o Options) (Planned, error) {
 	o.defaults()
 	r := newRun(o)
+	if r.wholeServer() {
+		return r.planRecovery(ctx)
+	}
 	m, err := r.choose(ctx)
 	p := Planned{Point: r.report.Point}
 	if err != nil {
@@ -39,17 +42,22 @@ func Plan(ctx context.Context, o Options) (Planned, error) {
 	if err := r.planPlace(ctx, m, say); err != nil {
 		return p, err
 	}
-	if o.Drill.AmCheck {
+	r.planLook(say)
+	return p, nil
+}
+
+// planLook is what follows the restore.
+func (r *run) planLook(say func(string, ...any)) {
+	if r.Drill.AmCheck {
 		say("look at tables and indexes with pg_amcheck")
 	}
-	for _, c := range o.Drill.Checks {
+	for _, c := range r.Drill.Checks {
 		say("check %q", c.Name)
 	}
-	say("remove all of it, and store a report as drill %s in %s", o.Name, o.Reports.URL())
-	if o.Reports == o.Repo {
+	say("remove all of it, and store a report as drill %s in %s", r.Name, r.Reports.URL())
+	if r.Reports == r.Repo {
 		say("mark the point as bad if that is what it is")
 	}
-	return p, nil
 }
 
 func (r *run) planPlace(ctx context.Context, m *repo.Manifest, say func(string, ...any)) error {

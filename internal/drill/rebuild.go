@@ -19,6 +19,7 @@ import (
 // place is a server that a point is restored to, and a database of it that is not
 // there yet.
 type place interface {
+	lookedAt
 	// start readies the server; its phases are noted by the place.
 	start(ctx context.Context, m *repo.Manifest) error
 	// about says where it is.
@@ -28,19 +29,26 @@ type place interface {
 	// lacking makes roles that the backup names and the server lacks, or says which
 	// others take their part.
 	lacking(ctx context.Context, roles []string) (instead map[string]string, err error)
-	// target is the database to restore into, as whoever may do everything in it.
-	target() postgres.Target
 	// restored is called when the database is complete.
 	restored(ctx context.Context) error
+	// trouble is what is wrong with the place itself, "" for nothing that is known.
+	trouble() string
+	// stop removes all of it, also after a start that failed.
+	stop(ctx context.Context) error
+}
+
+// lookedAt is a database that was restored.
+type lookedAt interface {
+	// target is the database, as whoever may do everything in it.
+	target() postgres.Target
 	// reader connects for statements of the user: as somebody who may read all and
 	// change nothing, where that can be had.
 	reader(ctx context.Context) (*pgx.Conn, error)
 	// programs is the folder of PostgreSQL's own programs, "" for wherever they are.
 	programs() string
-	// trouble is what is wrong with the place itself, "" for nothing that is known.
-	trouble() string
-	// stop removes all of it, also after a start that failed.
-	stop(ctx context.Context) error
+	// doubt is why what is found wrong in indexes may not be the backup's fault, "" for
+	// nothing that is known.
+	doubt(ctx context.Context) string
 }
 
 // drillDatabase restores into a place and looks at what came back.
@@ -113,8 +121,8 @@ func (r *run) restore(ctx context.Context, m *repo.Manifest, at place) error {
 	return err
 }
 
-// look holds the restored database against what the user expects of it.
-func (r *run) look(ctx context.Context, at place) error {
+// look holds what was restored against what the user expects of it.
+func (r *run) look(ctx context.Context, at lookedAt) error {
 	if r.Drill.AmCheck {
 		if err := r.phase(drillreport.PhaseAmCheck, false, func() error { return r.amcheck(ctx, at) }); err != nil {
 			return err

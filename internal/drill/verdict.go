@@ -23,7 +23,7 @@ func (r *run) judge(ctx context.Context, err error) {
 				why = cause.Error() + ": " + why
 			}
 			r.unsure = append([]string{why}, r.unsure...)
-		case restore.IsBadBackup(err):
+		case r.blames(err):
 			r.bad = append([]string{why}, r.bad...)
 		default:
 			r.unsure = append([]string{why}, r.unsure...)
@@ -43,6 +43,17 @@ func (r *run) judge(ctx context.Context, err error) {
 		r.report.Outcome = drillreport.Proven
 	}
 	r.judgeRTO()
+	r.judgeRPO()
+}
+
+// blames tells whether an error is about what is in the repository.
+func (r *run) blames(err error) bool {
+	if !r.wholeServer() {
+		return restore.IsBadBackup(err)
+	}
+	bad, point := blameRecovery(err)
+	r.ofWAL = r.ofWAL || bad && !point
+	return bad
 }
 
 // gone tells whether the point is no longer there. It is, where that can
@@ -67,6 +78,24 @@ func (r *run) judgeRTO() {
 	rto.Kept = &kept
 	if !kept {
 		r.warn("the restore took %.0f seconds, the objective (RTO) is %.0f", rto.Seconds, rto.Objective)
+	}
+}
+
+// judgeRPO holds what would have been lost against the objective. Without heartbeats a
+// server that nobody writes to looks as one whose WAL does not arrive: then only what
+// is within the objective is said.
+func (r *run) judgeRPO() {
+	rpo := r.report.RPO
+	if rpo == nil || rpo.Objective <= 0 || r.report.Outcome != drillreport.Proven {
+		return
+	}
+	kept := rpo.Seconds <= rpo.Objective
+	if !kept && r.report.Recovery.Every == 0 {
+		return
+	}
+	rpo.Kept = &kept
+	if !kept {
+		r.warn("%.0f seconds of changes would have been lost, the objective (RPO) is %.0f", rpo.Seconds, rpo.Objective)
 	}
 }
 
@@ -96,6 +125,10 @@ func oneLine(s string) string {
 // not: the copy of the primary may be good.
 func (r *run) condemn(ctx context.Context) error {
 	if r.report.Outcome != drillreport.BadBackup || r.ref.ID == "" {
+		return nil
+	}
+	if r.ofWAL {
+		r.warn("%s is not marked as bad: it is the archived WAL after it that is; take a base backup now, from which on all can be recovered again", r.ref.ID)
 		return nil
 	}
 	if r.Reports != r.Repo {

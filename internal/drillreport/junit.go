@@ -112,12 +112,15 @@ func (r Report) suite() junitSuite {
 	if r.RTO.BrokeRTO() {
 		add("objective", 0, fmt.Sprintf("the restore took %s, the objective is %s", seconds(r.RTO.Seconds), seconds(r.RTO.Objective)), "")
 	}
+	if r.RPO.BrokeRPO() {
+		add("objective of loss", 0, fmt.Sprintf("%s of changes would have been lost, the objective is %s", seconds(r.RPO.Seconds), seconds(r.RPO.Objective)), "")
+	}
 	return s
 }
 
 // restored tells whether it got as far as looking at what was restored.
 func (r Report) restored() bool {
-	return len(r.Contents.Differences) > 0 || len(r.Checks) > 0 || r.AmCheck != nil
+	return r.Recovery != nil && !r.Recovery.Achieved.IsZero() || len(r.Contents.Differences) > 0 || len(r.Checks) > 0 || r.AmCheck != nil
 }
 
 func (r Report) phase(name string) float64 {
@@ -144,6 +147,9 @@ func (r Report) about() string {
 		point = "recovery point " + r.Point.ID
 	}
 	lines := []string{fmt.Sprintf("%s: %s of %s, %s", r.Outcome, point, r.Point.Source, r.Point.Chosen)}
+	if words := r.Recovery.Words(); words != "" {
+		lines = append(lines, "recovered "+words)
+	}
 	if r.Reason != "" {
 		lines = append(lines, r.Reason)
 	}

@@ -12,6 +12,9 @@ import (
 // listed bounds the lists of a report for people; the JSON has all of them.
 const listed = 50
 
+// kindPhysical is that of points which are recovered to a moment, by its name in jobs.
+const kindPhysical = "physical"
+
 // Markdown writes the report for people: for a ticket, or an auditor. Whatever
 // names and statements hold, it can not become markup.
 func (r Report) Markdown() []byte {
@@ -31,7 +34,10 @@ func (r Report) Markdown() []byte {
 	row("Restored into", text(strings.Join(present(strings.ReplaceAll(r.Into.Kind, "_", " "), r.Into.Where, version(r.Into.Version)), ", ")))
 	row("Began", moment(r.Start))
 	row("Ended", moment(r.End))
+	row("Recovered", text(r.Recovery.Words()))
+	row("Could be recovered", text(r.Recovery.window()))
 	row("Restore took", r.RTO.words())
+	row("Would have been lost", text(r.RPO.Words()))
 	row("Repository", text(r.Repository))
 	if r.Policy != "" {
 		row("Policy", text(fmt.Sprintf("%s, revision %d", r.Policy, r.PolicyRevision)))
@@ -146,6 +152,9 @@ func (p Point) words() string {
 	parts := []string{p.ID, p.Chosen}
 	if p.Seed != 0 {
 		parts[1] = fmt.Sprintf("%s of %d with seed %d", p.Chosen, p.Among, p.Seed)
+		if p.Kind == kindPhysical {
+			parts[1] = fmt.Sprintf("for a %s moment with seed %d", p.Chosen, p.Seed)
+		}
 	}
 	parts = append(parts, "taken "+moment(p.Start))
 	if p.Stored > 0 {

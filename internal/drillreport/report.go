@@ -52,6 +52,9 @@ type Report struct {
 
 	Phases []Phase `json:"phases"`
 	RTO    RTO     `json:"rto"`
+	// Recovery and RPO are of a server that was brought to a moment; nil for others.
+	Recovery *Recovery `json:"recovery,omitempty"`
+	RPO      *RPO      `json:"rpo,omitempty"`
 
 	Contents Contents  `json:"contents"`
 	Checks   []Check   `json:"checks,omitempty"`   // of the user

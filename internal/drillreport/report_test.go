@@ -60,9 +60,23 @@ func couldNot() drillreport.Report {
 	return r
 }
 
+// recovered is of a whole server that was brought to a moment.
+func recovered() drillreport.Report {
+	r := proven()
+	broke := false
+	r.ID, r.Point.Kind, r.Point.Chosen, r.Point.Seed, r.Contents = "20260322T040000Z-drilldrl", "physical", "random", 42, drillreport.Contents{}
+	target := clock.Add(-time.Hour - 1500*time.Millisecond)
+	r.Recovery = &drillreport.Recovery{
+		Target: target, From: clock.AddDate(0, 0, -7), To: clock.Add(-20 * time.Second), Timeline: 2, LSN: "16/B374D848",
+		Achieved: target.Add(-4 * time.Second), By: drillreport.ByHeartbeat, Behind: 4, Heartbeat: target.Add(-4 * time.Second), Every: 10, Commit: target.Add(-4 * time.Second), Files: 1200, Bytes: 9 << 20,
+	}
+	r.RPO = &drillreport.RPO{Seconds: 20, Objective: 10, Kept: &broke}
+	return r
+}
+
 func TestAReportIsReadAsItWasWrittenAndANewerOneIsRefusedByName(t *testing.T) {
 	t.Parallel()
-	for _, r := range []drillreport.Report{proven(), bad(), couldNot()} {
+	for _, r := range []drillreport.Report{proven(), bad(), couldNot(), recovered()} {
 		data, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)
@@ -106,7 +120,8 @@ func TestReportsForPeopleAndForCISystems(t *testing.T) {
 	golden(t, "proven.md", proven().Markdown())
 	golden(t, "bad.md", bad().Markdown())
 	golden(t, "could_not_run.md", couldNot().Markdown())
-	golden(t, "junit.xml", drillreport.JUnit([]drillreport.Report{proven(), bad(), couldNot()}))
+	golden(t, "recovered.md", recovered().Markdown())
+	golden(t, "junit.xml", drillreport.JUnit([]drillreport.Report{proven(), bad(), couldNot(), recovered()}))
 }
 
 func TestWhatNamesHoldBecomesNoMarkup(t *testing.T) {

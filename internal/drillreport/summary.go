@@ -37,11 +37,12 @@ type Brief struct {
 	Reason  string    `json:"reason,omitempty"`
 	Point   string    `json:"point,omitempty"` // id
 	RTO     RTO       `json:"rto"`
+	RPO     *RPO      `json:"rpo,omitempty"`
 }
 
 // Brief is the report in a line.
 func (r Report) Brief() Brief {
-	return Brief{ID: r.ID, Start: r.Start, Seconds: r.End.Sub(r.Start).Seconds(), Outcome: r.Outcome, Reason: r.Reason, Point: r.Point.ID, RTO: r.RTO}
+	return Brief{ID: r.ID, Start: r.Start, Seconds: r.End.Sub(r.Start).Seconds(), Outcome: r.Outcome, Reason: r.Reason, Point: r.Point.ID, RTO: r.RTO, RPO: r.RPO}
 }
 
 // BrokeRTO tells whether the restore took longer than the objective allows.

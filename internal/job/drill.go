@@ -9,7 +9,8 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/secretref"
 )
 
-// Which point of each source a drill restores.
+// Which point of each source a drill restores; of kind physical, to which moment of
+// those that the archived WAL reaches.
 const (
 	DrillLatest = "latest" // the newest verified one
 	DrillOldest = "oldest"
@@ -27,11 +28,14 @@ type Drill struct {
 	// Of are the sources that are drilled, one after the other; none is every
 	// source with a point under the job's policy.
 	Of     []string  `json:"of,omitempty"`
-	Kind   string    `json:"kind,omitempty"`   // of the points: logical (the default) or rds_snapshot
-	Source string    `json:"source,omitempty"` // latest (the default), oldest or random
+	Kind   string    `json:"kind,omitempty"`   // of the points: logical (the default), physical or rds_snapshot
+	Source string    `json:"source,omitempty"` // latest (the default), oldest or random (the default of physical)
 	Seed   int64     `json:"seed,omitempty"`   // of random; 0 is a new one every time
 	From   string    `json:"from,omitempty"`   // primary (the default) or replica
 	Into   DrillInto `json:"into"`
+	// Database that checks and pg_amcheck are run in, of kind physical, which restores a
+	// whole server; "" is postgres for checks, and all of them for pg_amcheck.
+	Database string `json:"database,omitempty"`
 	// Checks are statements of the user, by name.
 	Checks  []DrillCheck `json:"checks,omitempty"`
 	AmCheck bool         `json:"amcheck,omitempty"` // also look at tables and indexes with pg_amcheck
@@ -107,6 +111,18 @@ func (j Job) HasScratchCluster() bool {
 	return j.Drill != nil && j.Drill.Into.ScratchCluster != nil
 }
 
+// Chosen is which point or moment is taken, with its default: a base backup is
+// proven by the moments between.
+func (d Drill) Chosen() string {
+	switch {
+	case d.Source != "":
+		return d.Source
+	case d.Kind == string(KindPhysical):
+		return DrillRandom
+	}
+	return DrillLatest
+}
+
 // DefaultCheckTimeout of a statement of a drill.
 const DefaultCheckTimeout = 5 * time.Minute
 
@@ -121,7 +137,7 @@ func (d Drill) validate(at func(string, error)) {
 		field, value string
 		valid        []string
 	}{
-		{"kind", d.Kind, []string{string(KindLogical), string(KindRDSSnapshot)}},
+		{"kind", d.Kind, []string{string(KindLogical), string(KindPhysical), string(KindRDSSnapshot)}},
 		{"source", d.Source, []string{DrillLatest, DrillOldest, DrillRandom}},
 		{"from", d.From, []string{FromPrimary, FromReplica}},
 	} {
@@ -129,11 +145,15 @@ func (d Drill) validate(at func(string, error)) {
 			at(f.field, oneOf(f.value, f.valid))
 		}
 	}
-	if d.Seed != 0 && d.Source != DrillRandom {
+	if d.Seed != 0 && d.Chosen() != DrillRandom {
 		at("seed", fmt.Errorf("has a meaning for source %q only: leave it out", DrillRandom))
 	}
 	if d.Jobs < 0 || d.Jobs > 64 {
 		at("jobs", fmt.Errorf("is %d: give a number from 1 to 64, or leave it out", d.Jobs))
+	}
+	at("database", checkText(d.Database))
+	if d.Database != "" && d.Kind != string(KindPhysical) {
+		at("database", fmt.Errorf("has a meaning for kind %q only, which restores a whole server: leave it out", KindPhysical))
 	}
 	d.Into.validate(func(field string, err error) { at("into"+field, err) }, d.Kind)
 	names := make([]string, len(d.Checks))
@@ -167,6 +187,9 @@ func (d DrillInto) validate(at func(string, error), kind string) {
 	}
 	if (kind == string(KindRDSSnapshot)) != (d.RDSInstance != nil) && ways == 1 {
 		at("", fmt.Errorf("snapshots of RDS (kind %q) are restored into rds_instance, and nothing else is", KindRDSSnapshot))
+	}
+	if kind == string(KindPhysical) && d.Database != nil {
+		at(".database", fmt.Errorf("has no place for a whole server (kind %q): give scratch_cluster", KindPhysical))
 	}
 	if s := d.ScratchCluster; s != nil && s.Directory != "" {
 		at(".scratch_cluster.directory", checkAbsolute(s.Directory))

@@ -40,6 +40,9 @@ func TestADrillSurvivesItsFile(t *testing.T) {
 		"a database": func(d *job.Drill) {
 			d.Into = job.DrillInto{Database: &job.DrillDatabase{DatabaseURLRef: ref}}
 		},
+		"a whole server": func(d *job.Drill) {
+			d.Kind, d.Seed, d.Database = "physical", 7, "app"
+		},
 		"an instance": func(d *job.Drill) {
 			d.Kind, d.Into = "rds_snapshot", job.DrillInto{RDSInstance: &job.DrillInstance{Class: "db.t4g.small", PasswordRef: ref, SSLMode: "verify-full"}}
 		},
@@ -83,6 +86,10 @@ func TestADrillThatCouldNotWorkIsRefusedNamingTheField(t *testing.T) {
 		"drill.into.rds_instance.sslmode": func(d *job.Drill) {
 			d.Kind, d.Into = "rds_snapshot", job.DrillInto{RDSInstance: &job.DrillInstance{SSLMode: "maybe"}}
 		},
+		"drill.database: has a meaning for kind": func(d *job.Drill) { d.Database = "app" },
+		"drill.into.database: has no place for a whole": func(d *job.Drill) {
+			d.Kind, d.Into = "physical", job.DrillInto{Database: &job.DrillDatabase{Server: job.Server{Host: "db"}}}
+		},
 		"drill.checks[0].name":    check(job.DrillCheck{SQL: "select 1"}),
 		"drill.checks[0].sql":     check(job.DrillCheck{Name: "a"}),
 		"drill.checks[0].expect":  check(job.DrillCheck{Name: "a", SQL: "select 1", Expect: "> many"}),
@@ -93,6 +100,17 @@ func TestADrillThatCouldNotWorkIsRefusedNamingTheField(t *testing.T) {
 	} {
 		if err := drillJob(change).Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
+func TestADrillOfAWholeServerTakesAMomentByChance(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ kind, source, want string }{
+		{"", "", "latest"}, {"logical", "", "latest"}, {"physical", "", "random"}, {"physical", "latest", "latest"}, {"logical", "oldest", "oldest"},
+	} {
+		if got := (job.Drill{Kind: c.kind, Source: c.source}).Chosen(); got != c.want {
+			t.Errorf("kind %q, source %q: %s", c.kind, c.source, got)
 		}
 	}
 }

@@ -15,6 +15,9 @@ func (c Command) Validate() error { return alone(c.validate) }
 // Validate reports everything wrong with the place of a configuration.
 func (c Config) Validate() error { return alone(c.validate) }
 
+// Validate checks what a base backup is told that is in no job file.
+func (p Physical) Validate() error { return alone(p.validate) }
+
 func alone(validate func(func(string, error))) error {
 	var errs []error
 	validate(func(field string, err error) {
