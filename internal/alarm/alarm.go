@@ -34,6 +34,7 @@ type Spec struct {
 	StorageAbove int64         // bytes of all points of the repository
 	GrowthPerDay int64         // bytes of them more than a day before
 	WALLag       time.Duration // since the newest archived WAL
+	WALGap       bool          // a gap in it, inside of what can be recovered to
 	Drill        *Drill
 }
 
@@ -112,6 +113,9 @@ func Plan(s Spec) ([]Alarm, error) {
 	}
 	if s.WALLag > 0 {
 		alarms = append(alarms, s.walLag(whole))
+	}
+	if s.WALGap {
+		alarms = append(alarms, s.walGap(whole))
 	}
 	if s.Drill != nil {
 		for _, w := range s.watched(s.Drill.Jobs) {
@@ -312,6 +316,16 @@ func (s Spec) walLag(w watch) Alarm {
 		Name: s.name(w, "wal-lag"), Description: fmt.Sprintf("the newest archived WAL is older than %s: %s", Span(s.WALLag), s.of(w)),
 		Metrics:    map[string]Series{"lag": {metric.WALLag, w.dimensions, "Maximum"}, "armed": {metric.Armed, w.dimensions, "Sum"}},
 		Expression: "IF(FILL(armed, 0) > 0, 0, lag)", Period: 300, Comparison: greater, Threshold: s.WALLag.Seconds(), Periods: 3, ToAlarm: 3, Missing: Breaching,
+	}
+}
+
+// walGap rings for as long as there is a gap. What says nothing of one leaves it as it
+// was: silence is what walLag rings for.
+func (s Spec) walGap(w watch) Alarm {
+	return Alarm{
+		Name: s.name(w, "wal-gap"), Description: "the archived WAL has a gap, and what came after it cannot be recovered to before the next base backup: " + s.of(w),
+		Metrics:    map[string]Series{"gaps": {metric.WALGaps, w.dimensions, "Maximum"}},
+		Expression: "gaps", Period: 300, Comparison: atLeast, Threshold: 1, Periods: 1, ToAlarm: 1, Missing: "ignore",
 	}
 }
 

@@ -209,6 +209,29 @@ func TestWALThatLagsOrIsSilentRings(t *testing.T) {
 	}
 }
 
+func TestAGapInTheWALRingsAsSoonAsItIsSeen(t *testing.T) {
+	t.Parallel()
+	a := one(t, alarm.Spec{WALGap: true}, "wal-gap")
+	h := history{}
+	for hour := range 48 {
+		gaps := 0.0
+		if hour >= 24 {
+			gaps = 1
+		}
+		h[metric.WALGaps] = append(h[metric.WALGaps], sample{made.Add(time.Duration(hour) * time.Hour), gaps})
+	}
+	first, _ := rings(t, a, h, made, made.Add(48*time.Hour))
+	if after := first.Sub(made); after < 24*time.Hour || after > 24*time.Hour+5*time.Minute {
+		t.Errorf("rings after %s", after)
+	}
+	if a.Missing != "ignore" {
+		t.Errorf("between two looks the alarm is %s: it would be over although the gap is there", a.Missing)
+	}
+	if _, still := rings(t, a, history{}, made, made.Add(48*time.Hour)); still {
+		t.Error("rings without anything that was published: that is for wal-lag to do")
+	}
+}
+
 func TestEachJobIsWatchedByItself(t *testing.T) {
 	t.Parallel()
 	alarms, err := alarm.Plan(alarm.Spec{Repository: "s3://a/b", Policy: "prod", Jobs: []string{"orders", "app"}, OverdueAfter: 25 * time.Hour, Failed: true})
@@ -241,7 +264,7 @@ func TestWhatAlarmsWatchIsReadBackFromThem(t *testing.T) {
 	for _, want := range []alarm.Spec{
 		{OverdueAfter: 25 * time.Hour, Failed: true},
 		{Jobs: []string{"app", "orders-failed"}, OverdueAfter: 9 * 24 * time.Hour, Failed: true, Size: &alarm.Size{Below: 40, Above: 300}},
-		{Name: "team-a", StorageAbove: 5e11, GrowthPerDay: 1e10, WALLag: 10 * time.Minute, Drill: &alarm.Drill{Jobs: []string{"weekly"}, OverdueAfter: 8 * 24 * time.Hour, Failed: true}},
+		{Name: "team-a", StorageAbove: 5e11, GrowthPerDay: 1e10, WALLag: 10 * time.Minute, WALGap: true, Drill: &alarm.Drill{Jobs: []string{"weekly"}, OverdueAfter: 8 * 24 * time.Hour, Failed: true}},
 	} {
 		want.Repository, want.Policy = "s3://a/b", "prod"
 		alarms, err := alarm.Plan(want)

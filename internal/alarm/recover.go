@@ -54,6 +54,8 @@ func Recover(s Spec, alarms []Alarm) (Spec, []Alarm) {
 			s.GrowthPerDay = int64(a.Threshold)
 		case "wal-lag":
 			s.WALLag = time.Duration(a.Threshold) * time.Second
+		case "wal-gap":
+			s.WALGap = true
 		}
 	}
 	return s, ours

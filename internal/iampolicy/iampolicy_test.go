@@ -32,6 +32,10 @@ func jobOf(kind job.Kind) job.Job {
 	switch kind {
 	case job.KindLogical:
 		j.Logical = &job.Logical{Server: job.Server{Host: "db"}}
+	case job.KindPhysical:
+		j.Physical = &job.Physical{Server: job.Server{Host: "db"}}
+	case job.KindWAL:
+		j.WAL = &job.WAL{Mode: job.WALReceive, Server: job.Server{Host: "db"}}
 	case job.KindGlobals:
 		j.Globals = &job.Globals{Server: job.Server{Host: "db"}}
 	case job.KindConfig:
@@ -101,7 +105,18 @@ func documents(t *testing.T) map[string]iampolicy.Document {
 	replica := jobOf(job.KindDrill)
 	replica.Replica, replica.Drill.From, replica.Drill.Archived = "s3://acme-pg-backups-dr/prod?region=eu-west-1", job.FromReplica, true
 	d["drill_replica"] = forJob(t, replica, deploy.Fargate, f)
+	servers := jobOf(job.KindDrill)
+	servers.Drill.Kind = string(job.KindPhysical)
+	d["drill_physical"] = forJob(t, servers, deploy.Fargate, facts())
+	servers.Replica, servers.Drill.From = replica.Replica, job.FromReplica
+	d["drill_physical_replica"] = forJob(t, servers, deploy.Fargate, facts())
 	d["drill_instance"] = forJob(t, drillOfSnapshots(), deploy.Fargate, facts())
+	push := jobOf(job.KindWAL)
+	push.WAL = &job.WAL{Mode: job.WALPush}
+	d["wal_push"] = forJob(t, push, deploy.Host, facts())
+	locked := facts()
+	locked.ObjectLock = true
+	d["wal_locked"], d["physical_locked"] = forJob(t, jobOf(job.KindWAL), deploy.Kubernetes, locked), forJob(t, jobOf(job.KindPhysical), deploy.Host, locked)
 	d["rds_snapshot_cluster"] = forJob(t, cluster, deploy.Lambda, f)
 	return d
 }
@@ -183,6 +198,65 @@ func TestNoJobMayWriteWhatOtherJobsTrust(t *testing.T) {
 						t.Errorf("%s on %s may do %v on %s", kind, target, s.Actions, resource)
 					}
 				}
+			}
+		}
+	}
+}
+
+// A database's host that is taken over must not take its archive along: what was
+// archived goes by rotation, which is of those who make base backups.
+func TestWhoArchivesWALDeletesNothingButThePiecesOfAReceiver(t *testing.T) {
+	t.Parallel()
+	push := jobOf(job.KindWAL)
+	push.WAL = &job.WAL{Mode: job.WALPush}
+	unrotated := jobOf(job.KindPhysical)
+	unrotated.Rotate = new(bool)
+	for name, c := range map[string]struct {
+		job  job.Job
+		want []string
+	}{
+		"receive":           {jobOf(job.KindWAL), []string{"wal/*.piece-*"}},
+		"push":              {push, nil},
+		"physical":          {jobOf(job.KindPhysical), []string{"wal/*"}},
+		"physical, no rule": {unrotated, nil},
+		"rotate":            {jobOf(job.KindRotate), []string{"wal/*"}},
+		"logical":           {jobOf(job.KindLogical), nil},
+		"verify":            {jobOf(job.KindVerify), nil},
+	} {
+		var got []string
+		for _, s := range forJob(t, c.job, deploy.Host, facts()).Statements {
+			for _, resource := range s.Resources {
+				if family := strings.TrimPrefix(resource, "arn:aws:s3:::acme-pg-backups/prod/"); slices.Contains(s.Actions, "s3:DeleteObject") && strings.HasPrefix(family, "wal/") {
+					got = append(got, family)
+				}
+			}
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s may delete %q of WAL, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestADrillThatRecoversToAMomentReadsTheWALWhereItReadsThePoints(t *testing.T) {
+	t.Parallel()
+	j := jobOf(job.KindDrill)
+	j.Replica = "s3://acme-pg-backups-dr/prod?region=eu-west-1"
+	for _, kind := range []job.Kind{job.KindLogical, job.KindPhysical} {
+		for from, want := range map[string]string{job.FromPrimary: "acme-pg-backups", job.FromReplica: "acme-pg-backups-dr"} {
+			j.Drill.Kind, j.Drill.From = string(kind), from
+			var got []string
+			for _, s := range forJob(t, j, deploy.Fargate, facts()).Statements {
+				for _, resource := range s.Resources {
+					if bucket, ok := strings.CutSuffix(resource, "/prod/wal/*"); ok && slices.Equal(s.Actions, []string{"s3:GetObject"}) {
+						got = append(got, strings.TrimPrefix(bucket, "arn:aws:s3:::"))
+					}
+				}
+			}
+			if kind == job.KindLogical {
+				want = ""
+			}
+			if strings.Join(got, " ") != want {
+				t.Errorf("a drill of %s backups from the %s reads WAL of %q, want %q", kind, from, got, want)
 			}
 		}
 	}

@@ -12,6 +12,9 @@ func fromReplica(j job.Job) bool { return j.Drill != nil && j.Drill.From == job.
 // thaws: bringing points back from an archive class is for drills that may.
 func thaws(j job.Job) bool { return j.Drill != nil && j.Drill.Archived }
 
+// recovers: base backups are drilled, with the WAL that follows them.
+func recovers(j job.Job) bool { return j.Drill != nil && j.Drill.Kind == string(job.KindPhysical) }
+
 // forReplica lets a drill of the copy in another region read it, and nothing else:
 // what it finds is written to the primary.
 func forReplica(j job.Job, f Facts) (Document, error) {
@@ -34,6 +37,9 @@ func forReplica(j job.Job, f Facts) (Document, error) {
 	read := Statement{Sid: "ReadReplica", Actions: []string{"s3:GetObject"}, Resources: []string{object(points)}}
 	for _, family := range facts {
 		read.Resources = append(read.Resources, object(family))
+	}
+	if recovers(j) {
+		read.Resources = append(read.Resources, object(wal))
 	}
 	d := Document{Statements: []Statement{list, read, {Sid: "ReadReplicaVersions", Actions: []string{"s3:GetObjectVersion"}, Resources: []string{object(points)}}}}
 	if thaws(j) {

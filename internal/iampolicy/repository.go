@@ -20,6 +20,8 @@ const (
 	keys       = "keys/*"
 	repository = "repository.json"
 	drills     = "drills/*"
+	wal        = "wal/*"
+	pieces     = "wal/*.piece-*" // of segments that were not finished yet
 )
 
 // facts of a repository: all that is small and says what there is, without the
@@ -31,10 +33,11 @@ type access struct {
 	read    []string
 	write   []string
 	remove  []string
-	tag     bool // points are put into tiers, which are tags
-	uploads bool // unfinished ones of dead runs are cleared
-	locks   bool // points and manifests are written locked
-	extends bool // locks of what is kept are extended, and of what all points need
+	tag     bool     // points are put into tiers, which are tags
+	uploads bool     // unfinished ones of dead runs are cleared
+	aborts  []string // whose own uploads are ended when they fail
+	locked  []string // what is written locked
+	extends bool     // locks of what is kept are extended, and of what all points need
 }
 
 // accessOf a job; locked says that points are.
@@ -44,34 +47,60 @@ func accessOf(j job.Job, locked bool) access {
 	case job.KindFreshness:
 		a = access{read: facts}
 	case job.KindVerify:
-		a = access{read: append([]string{points}, facts...), write: []string{condemned}}
+		a = access{read: append([]string{points, wal}, facts...), write: []string{condemned}}
+	case job.KindWAL:
+		// What was archived is never written over and never deleted: rotation is of those
+		// who make base backups.
+		a = access{read: append([]string{wal}, facts...), write: []string{wal}, aborts: []string{wal}, locked: when(locked, wal)}
+		if !j.Pushes() {
+			// A receiver holds a lease, and clears the pieces of a segment that is whole.
+			a.write, a.remove = append(a.write, locks), []string{pieces}
+		}
 	case job.KindDrill:
 		// Of the replica's points nothing is said here: forReplica reads them.
 		a = access{read: facts, write: []string{drills, condemned}}
 		if !fromReplica(j) {
 			a.read = append([]string{points}, facts...)
+			if recovers(j) {
+				a.read = append(a.read, wal)
+			}
 		}
 	case job.KindRotate:
 		a = access{
-			read: facts, write: []string{manifests, locks, tombstones, tiers}, remove: []string{manifests, points, tiers},
-			tag: true, uploads: true, locks: locked, extends: locked,
+			read: append([]string{wal}, facts...), write: []string{manifests, locks, tombstones, tiers}, remove: []string{manifests, points, tiers, wal},
+			tag: true, uploads: true, locked: when(locked, manifests, points, wal), extends: locked,
 		}
 	default:
 		// A backup looks after its own writes when an answer was lost, and clears
 		// what dead runs of the same source left.
 		a = access{
 			read: append([]string{points}, facts...), write: []string{points, manifests, locks}, remove: []string{manifests, points, tiers},
-			tag: j.Policy != "", uploads: true, locks: locked,
+			tag: j.Policy != "", uploads: true, locked: when(locked, manifests, points),
+		}
+		continuous := j.Kind == job.KindPhysical // which looks whether the WAL it needs is there
+		if continuous {
+			a.read = append(a.read, wal)
 		}
 		if j.Policy != "" && j.RotateAfter() {
 			a.write = append(a.write, tombstones, tiers)
 			a.extends = locked
+			if continuous {
+				a.remove, a.locked = append(a.remove, wal), append(a.locked, when(locked, wal)...)
+			}
 		}
 	}
 	if a.extends {
 		a.write = append(a.write, extended)
 	}
 	return a
+}
+
+// when gives families where a condition holds.
+func when(is bool, families ...string) []string {
+	if !is {
+		return nil
+	}
+	return families
 }
 
 // forRepository is the access to S3, and to the key its bucket is encrypted with.
@@ -114,10 +143,14 @@ func forRepository(j job.Job, at job.RepositoryURL, target string, f Facts) Docu
 	if a.tag {
 		add("TagPoints", arns([]string{points}), "s3:GetObjectTagging", "s3:PutObjectTagging")
 	}
-	if a.locks {
-		add("LockPoints", arns([]string{manifests, points}), "s3:GetObjectRetention", "s3:PutObjectRetention")
+	switch {
+	case len(a.locked) == 0:
+	case j.Kind == job.KindWAL: // which looks at no lock that is there
+		add("LockWAL", arns(a.locked), "s3:PutObjectRetention")
+	default:
+		add("LockPoints", arns(a.locked), "s3:GetObjectRetention", "s3:PutObjectRetention")
 	}
-	if a.locks && !a.extends {
+	if len(a.locked) > 0 && !a.extends && j.Kind != job.KindWAL {
 		// A HEAD tells of a lock only who may ask for it: that the repository itself is
 		// locked while nothing declares it is how a removed declaration is noticed.
 		add("SeeLock", arns([]string{repository}), "s3:GetObjectRetention")
@@ -130,6 +163,9 @@ func forRepository(j job.Job, at job.RepositoryURL, target string, f Facts) Docu
 		// Uploads are listed bucket by bucket: the call can be bound to no prefix.
 		add("ListUploads", bucket, "s3:ListBucketMultipartUploads")
 		add("AbortUploads", arns([]string{points}), "s3:AbortMultipartUpload")
+	}
+	if len(a.aborts) > 0 { // segments of a server can have up to 1 GiB
+		add("AbortUploads", arns(a.aborts), "s3:AbortMultipartUpload")
 	}
 	if f.BucketKMSKey != "" {
 		// Every kind reads; who writes needs a new data key too.

@@ -114,8 +114,8 @@ func TestAccAlarm_fromNothingToNothing(t *testing.T) {
 			},
 			Check: func(s *terraform.State) error {
 				id = s.RootModule().Resources["pgbackup_alarm.prod"].Primary.ID
-				// Per job overdue, failed, two sizes; storage, growth, lag; the drill's two.
-				if n := len(a.alarms(t)); n != 13 {
+				// Per job overdue, failed, two sizes; storage, growth, lag, gap; the drill's two.
+				if n := len(a.alarms(t)); n != 14 {
 					return fmt.Errorf("%d alarms: %v", n, names())
 				}
 				return nil
@@ -153,7 +153,7 @@ func TestAccAlarm_fromNothingToNothing(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				if n := len(a.alarms(t)); n != 13 || len(subscriptions.Subscriptions) != 2 {
+				if n := len(a.alarms(t)); n != 14 || len(subscriptions.Subscriptions) != 2 {
 					return fmt.Errorf("%d alarms, %d subscriptions", n, len(subscriptions.Subscriptions))
 				}
 				out, err := a.cloudwatch.DescribeAlarms(t.Context(), &cloudwatch.DescribeAlarmsInput{})

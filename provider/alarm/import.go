@@ -139,6 +139,9 @@ func (r *Resource) fillTopic(ctx context.Context, m *model, spec alarm.Spec, d d
 func (m *model) fill(s alarm.Spec) {
 	m.Jobs, m.Email, m.Actions = set(s.Jobs), set(nil), set(nil)
 	m.OverdueAfter, m.WALLag, m.Failed = written(s.OverdueAfter), written(s.WALLag), types.BoolValue(s.Failed)
+	if m.WALGap = types.BoolNull(); s.WALGap != (s.WALLag > 0) {
+		m.WALGap = types.BoolValue(s.WALGap)
+	}
 	sizes := map[string]attr.Type{"below_percent": types.Int64Type, "above_percent": types.Int64Type}
 	m.Size = types.ObjectNull(sizes)
 	if s.Size != nil {

@@ -36,6 +36,7 @@ type model struct {
 	Size         types.Object `tfsdk:"size"`
 	Storage      types.Object `tfsdk:"storage"`
 	WALLag       types.String `tfsdk:"wal_lag"`
+	WALGap       types.Bool   `tfsdk:"wal_gap"`
 	Drill        types.Object `tfsdk:"drill"`
 	Email        types.Set    `tfsdk:"email"`
 	TopicARN     types.String `tfsdk:"topic_arn"`
@@ -131,7 +132,11 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 					"growth_bytes_per_day": bytes("Ring when they take so many bytes more than a day before, such as `20000000000`. Defaults to no limit."),
 				},
 			},
-			"wal_lag": span("Ring when the newest archived WAL is older than this for 15 minutes, such as `15m`, or when nothing says how old it is. Defaults to not watching that."),
+			"wal_lag": span("Ring when the newest archived WAL is older than this for 15 minutes, such as `15m`, or when nothing says how old it is: a receiver says it by itself, a push by what its `cron` starts, which has to be every five minutes. Defaults to not watching that."),
+			"wal_gap": schema.BoolAttribute{
+				Optional:            true,
+				MarkdownDescription: "Ring when the archived WAL has a gap after the oldest base backup that is kept, for as long as it has. Defaults to `true` where `wal_lag` is given, and to `false` elsewhere.",
+			},
 			"drill": schema.SingleNestedAttribute{
 				Optional:            true,
 				MarkdownDescription: "Ring over restore drills.",

@@ -81,7 +81,7 @@ func (d definition) live(names []string) []alarms.Live {
 
 // known reports whether all that was configured is known.
 func (m model) known(ctx context.Context) bool {
-	for _, v := range []attr.Value{m.Name, m.Policy, m.Region, m.Jobs, m.OverdueAfter, m.Failed, m.Size, m.Storage, m.WALLag, m.Drill, m.Email, m.TopicARN, m.TopicKMSKey, m.Actions, m.TellOK, m.Tags} {
+	for _, v := range []attr.Value{m.Name, m.Policy, m.Region, m.Jobs, m.OverdueAfter, m.Failed, m.Size, m.Storage, m.WALLag, m.WALGap, m.Drill, m.Email, m.TopicARN, m.TopicKMSKey, m.Actions, m.TellOK, m.Tags} {
 		tf, err := v.ToTerraformValue(ctx)
 		if err != nil || !tf.IsFullyKnown() {
 			return false
@@ -100,6 +100,9 @@ func (m model) spec(ctx context.Context) (alarm.Spec, error) {
 	var errs []error
 	s.Jobs = strings(ctx, m.Jobs, &errs)
 	s.OverdueAfter, s.WALLag = span(m.OverdueAfter, &errs), span(m.WALLag, &errs)
+	if s.WALGap = m.WALGap.ValueBool(); m.WALGap.IsNull() {
+		s.WALGap = s.WALLag > 0
+	}
 	if !m.Size.IsNull() {
 		var z sizeModel
 		block(ctx, m.Size, &z, &errs)

@@ -56,7 +56,7 @@ func (m *Model) warnAboutAccess(ctx context.Context) (diags diag.Diagnostics) {
 		if what == "repository" {
 			detail += fmt.Sprintf("\n\nWhat Terraform run as root writes to the repository later belongs to root again: repeat this after an apply that changes the repository or a policy, or run Terraform as %s.", name)
 		}
-		detail += fmt.Sprintf("\n\nTo see whether the job can run: sudo -u %s pgbackup-runner doctor --job %s", name, placesOf(m.Name.ValueString(), on).job)
+		detail += fmt.Sprintf("\n\nTo see whether the job can run: sudo -u %s pgbackup-runner doctor --job %s", name, placesOf(m.Name.ValueString(), on, m.always()).job)
 		diags.AddAttributeWarning(path.Root("run_on").AtName("host").AtName("user"),
 			fmt.Sprintf("%s: user %s cannot use the %s %s, the job will fail", m.Called(), name, what, target), detail)
 	}

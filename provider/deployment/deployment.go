@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 )
@@ -51,6 +52,14 @@ type Declared interface {
 	// Work takes what is to be done into the job, once Own is known. Errors name
 	// attributes as the configuration has them; see At.
 	Work(ctx context.Context, j *job.Job, errs *[]error)
+}
+
+// Archives is a Declared with an attribute for the archive_command of a server that
+// hands its WAL to the job; null for other jobs.
+type Archives interface {
+	Declared
+	// ArchivedBy is where the attribute is.
+	ArchivedBy() *types.String
 }
 
 // New makes a resource of a type.

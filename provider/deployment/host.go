@@ -42,7 +42,7 @@ type hostDeployment struct {
 func (hostTarget) render(_ context.Context, in input) (deployment, diag.Diagnostics, error) {
 	var diags diag.Diagnostics
 	on := *in.on.Host
-	d := hostDeployment{places: placesOf(in.job.Name, on)}
+	d := hostDeployment{places: placesOf(in.job.Name, on, in.job.Receives())}
 	fetch, err := d.forAnother(in)
 	if err != nil {
 		return nil, invalid(deploy.Host, err), nil
@@ -53,7 +53,7 @@ func (hostTarget) render(_ context.Context, in input) (deployment, diag.Diagnost
 		return nil, diags, nil
 	}
 	if !in.enabled() {
-		d.timer, d.cron = "", ""
+		d.places = d.stopped(in.job.Receives())
 	}
 	var errs []error
 	delay, _ := Span("run_on.host.randomized_delay", on.RandomizedDelay, &errs).Exact()
@@ -136,8 +136,8 @@ func (d hostDeployment) describe(m *Model) {
 	m.ID, m.JobPath = types.StringValue(cmp.Or(d.elsewhere, d.job)), Optional(d.job)
 	m.JobURL, m.CloudInit = Optional(d.url), Optional(d.rendered.CloudInit)
 	m.JobJSON, m.JobDigest = types.StringValue(d.rendered.Job), types.StringValue(d.digest)
-	m.SystemdService, m.SystemdTimer = types.StringValue(d.rendered.Service), types.StringValue(d.rendered.Timer)
-	m.CronLine = Optional(d.rendered.Cron)
+	m.SystemdService, m.SystemdTimer = types.StringValue(d.rendered.Service), Optional(d.rendered.Timer)
+	m.CronLine, m.archiveCommand = Optional(d.rendered.Cron), Optional(d.rendered.ArchiveCommand)
 }
 
 func (d hostDeployment) papers() *papers { return d.brought }
@@ -195,9 +195,9 @@ func (hostTarget) read(_ context.Context, m *Model, on runOnModel) error {
 	if on.Host.Directory.IsNull() {
 		return nil // on a machine that is out of reach
 	}
-	p := placesOf(m.Name.ValueString(), *on.Host)
+	p := placesOf(m.Name.ValueString(), *on.Host, m.always())
 	if !m.enabled() {
-		p.timer, p.cron = "", ""
+		p = p.stopped(m.always())
 	}
 	found := 0
 	for _, f := range []struct {
@@ -226,7 +226,7 @@ func (hostTarget) read(_ context.Context, m *Model, on runOnModel) error {
 
 // document lists the paths of the files.
 func (hostTarget) document(m *Model, on runOnModel) string {
-	data, err := json.Marshal(placesOf(m.Name.ValueString(), *on.Host).all())
+	data, err := json.Marshal(placesOf(m.Name.ValueString(), *on.Host, m.always()).all())
 	if err != nil {
 		return "" // texts can always be written
 	}
@@ -248,40 +248,4 @@ func hostPaths(l left) (paths []string, err error) {
 		return nil, fmt.Errorf("what is on the host is not known: %w", err)
 	}
 	return paths, nil
-}
-
-// afterwards says what has to be told to systemd, which this provider never
-// starts or stops anything of.
-func (hostTarget) afterwards(before, after *Model) (diags diag.Diagnostics) {
-	timer := func(m *Model) string {
-		if m == nil {
-			return ""
-		}
-		on, blocks := m.runOn(context.Background())
-		if blocks.HasError() || on.Host == nil || !m.enabled() {
-			return ""
-		}
-		return placesOf(m.Name.ValueString(), *on.Host).timer
-	}
-	warn := func(m *Model, verb, command, file, what string) {
-		diags.AddWarning(fmt.Sprintf("%s %s once systemd was told: %s", m.Called(), verb, command), fmt.Sprintf("The units were %s %s. Terraform does not %s them.", what, filepath.Dir(file), map[bool]string{true: "stop", false: "start"}[verb == "ends"]))
-	}
-	was, is := timer(before), timer(after)
-	switch {
-	case is == "" && was != "":
-		warn(before, "ends", fmt.Sprintf("systemctl stop %s && systemctl daemon-reload", filepath.Base(was)), was, "removed from")
-	case was == "" && is != "":
-		warn(after, "starts", fmt.Sprintf("systemctl daemon-reload && systemctl enable --now %s", filepath.Base(is)), is, "written to")
-	case is != "" && (!before.SystemdTimer.Equal(after.SystemdTimer) || !before.SystemdService.Equal(after.SystemdService) || was != is):
-		warn(after, "changes", fmt.Sprintf("systemctl daemon-reload && systemctl restart %s", filepath.Base(is)), is, "written to")
-	}
-	return append(diags, accessWarnings(after)...)
-}
-
-// accessWarnings of a deployment that was made, for the host's own users.
-func accessWarnings(m *Model) diag.Diagnostics {
-	if m == nil {
-		return nil
-	}
-	return m.warnAboutAccess(context.Background())
 }

@@ -63,7 +63,7 @@ func (r *Resource) importHost(ctx context.Context, id string) (map[string]any, d
 	}
 	attributes, diags := r.fromJob(ctx, j)
 	if !diags.HasError() {
-		p := placesOf(j.Name, on)
+		p := placesOf(j.Name, on, j.Receives())
 		attributes["id"], attributes["job_path"], attributes["run_on"] = p.job, p.job, runOnModel{Host: &on}
 	}
 	return attributes, diags, nil
@@ -92,7 +92,7 @@ func readImport(id string) (on hostModel, j job.Job, err error) {
 		return on, j, fmt.Errorf("%s holds job %q: its file must be called %s", u.Path, j.Name, jobFile(j.Name))
 	}
 	on.Directory = types.StringValue(filepath.Dir(u.Path))
-	on.fromUnits(placesOf(j.Name, on))
+	on.fromUnits(placesOf(j.Name, on, j.Receives()))
 	return on, j, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
@@ -29,7 +30,9 @@ func toJob(ctx context.Context, d Declared) (job.Job, error) {
 	}
 	j := job.Job{
 		Format: job.Format, Name: m.Name.ValueString(), Repository: id.Repository.String(), Policy: id.Name,
-		Schedule: &job.Schedule{Cron: m.Cron.ValueString(), Timezone: m.Timezone.ValueString()},
+	}
+	if !m.Cron.IsNull() {
+		j.Schedule = &job.Schedule{Cron: m.Cron.ValueString(), Timezone: m.Timezone.ValueString()}
 	}
 	var errs []error
 	j.KeyRef = Reference("key_ref", m.KeyRef, &errs)
@@ -37,10 +40,28 @@ func toJob(ctx context.Context, d Declared) (job.Job, error) {
 	j.Notify = m.notifications(ctx, &errs)
 	d.Work(ctx, &j, &errs)
 	if len(errs) == 0 {
-		errs = append(errs, m.typ.inAttributes(j.Validate()))
+		errs = append(errs, m.typ.inAttributes(j.Validate()), m.checkWhen(j))
 	}
 	return j, errors.Join(errs...)
 }
+
+// checkWhen holds that a job says when it runs, unless it runs all the time.
+func (m *Model) checkWhen(j job.Job) error {
+	switch receives := j.Receives(); {
+	case receives && !m.Cron.IsNull():
+		return At(path.Root("cron"), errors.New("a receiver of WAL runs all the time: leave cron out"))
+	case receives && !m.Timezone.IsNull():
+		return At(path.Root("timezone"), errors.New("a receiver of WAL runs all the time: leave timezone out"))
+	case receives && len(j.Notify) > 0:
+		return errors.New("notifications are of runs that end, and a receiver of WAL runs all the time: leave them out; wal_lag of a pgbackup_alarm notices one that does not")
+	case !receives && m.Cron.IsNull():
+		return fmt.Errorf("cron is missing: a job of kind %q has to be started, such as \"0 2 * * *\"", j.Kind)
+	}
+	return nil
+}
+
+// always: the job runs all the time. Only such a one is accepted without cron.
+func (m *Model) always() bool { return m.Cron.IsNull() }
 
 type notificationModel struct {
 	Channel   types.String `tfsdk:"channel"`

@@ -90,6 +90,9 @@ func (kubernetesTarget) document(*Model, runOnModel) string { return "" }
 func (kubernetesTarget) remove(context.Context, left, string) error { return nil }
 
 func (kubernetesTarget) afterwards(before, after *Model) diag.Diagnostics {
-	return ownHands(before, after, func(m *Model) string { return m.KubernetesManifest.ValueString() },
-		"apply kubernetes_manifest to the cluster", "kubectl delete what kubernetes_manifest had: the CronJob still starts it")
+	end := "kubectl delete what kubernetes_manifest had: the CronJob still starts it"
+	if before != nil && before.always() {
+		end = "kubectl delete what kubernetes_manifest had: the Deployment still keeps it running"
+	}
+	return ownHands(before, after, func(m *Model) string { return m.KubernetesManifest.ValueString() }, "apply kubernetes_manifest to the cluster", end)
 }

@@ -26,6 +26,8 @@ type Model struct {
 	Shown
 
 	typ *Type // of the resource; set when it is read
+	// archiveCommand is what a deployment on a host says of it, see Archives.
+	archiveCommand types.String
 }
 
 // Shown is what is computed: what was, or is to be, deployed.

@@ -1,6 +1,7 @@
 package deployment
 
 import (
+	"cmp"
 	"path/filepath"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/host"
@@ -34,19 +35,35 @@ func (p places) attribute(file string) string {
 // jobFile is the name of a job's file, without the folder.
 func jobFile(name string) string { return name + ".job.json" }
 
-func placesOf(name string, on hostModel) places {
+// placesOf a job; always says that it runs all the time, which no timer starts.
+func placesOf(name string, on hostModel, always bool) places {
 	if on.Directory.IsNull() {
 		return places{}
 	}
 	p := places{job: filepath.Join(on.Directory.ValueString(), jobFile(name))}
 	if d := on.SystemdDirectory.ValueString(); d != "" {
-		p.service, p.timer = filepath.Join(d, host.UnitName(name)+".service"), filepath.Join(d, host.UnitName(name)+".timer")
+		p.service = filepath.Join(d, host.UnitName(name)+".service")
+		if !always {
+			p.timer = filepath.Join(d, host.UnitName(name)+".timer")
+		}
 	}
 	if d := on.CronDirectory.ValueString(); d != "" {
 		p.cron = filepath.Join(d, host.UnitName(name))
 	}
 	return p
 }
+
+// stopped are the places of a job that nothing starts.
+func (p places) stopped(always bool) places {
+	p.timer, p.cron = "", ""
+	if always {
+		p.service = ""
+	}
+	return p
+}
+
+// starter is the unit that systemd is told to enable; "" when there is none.
+func (p places) starter() string { return cmp.Or(p.timer, p.service) }
 
 // files of the deployment, the job first: nothing that starts it may be there
 // before it.

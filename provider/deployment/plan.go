@@ -87,7 +87,7 @@ func previewJob(ctx context.Context, d Declared) diag.Diagnostics {
 func (m *Model) refused() bool {
 	_, zoneErr := timezone.Load(m.Timezone.ValueString())
 	_, cronErr := schedule.Parse(m.Cron.ValueString(), "")
-	return !m.Timezone.IsUnknown() && zoneErr != nil || !m.Cron.IsUnknown() && cronErr != nil || !m.Name.IsUnknown() && identifier.Check(m.Name.ValueString()) != nil
+	return !m.Timezone.IsUnknown() && zoneErr != nil || !m.Cron.IsUnknown() && !m.Cron.IsNull() && cronErr != nil || !m.Name.IsUnknown() && identifier.Check(m.Name.ValueString()) != nil
 }
 
 // invalidJob is tied to an attribute only where the error is: Terraform would print
@@ -124,7 +124,7 @@ func (r *Resource) render(ctx context.Context, d Declared) (*rendering, diag.Dia
 	if diags.HasError() {
 		return nil, diags
 	}
-	if _, err := schedule.Parse(m.Cron.ValueString(), m.Timezone.ValueString()); err != nil {
+	if _, err := schedule.Parse(m.Cron.ValueString(), m.Timezone.ValueString()); err != nil && !m.Cron.IsNull() {
 		diags.AddAttributeError(path.Root("cron"), "Invalid value for cron", valid.Sentence(err))
 	}
 	out := rendering{input: input{Model: m, on: on}}
@@ -182,11 +182,11 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 			m.Shown = prior.Base().Shown // a plan that nobody asked for would help nobody
 		case !errors.Is(rendered.later, errNoAccount) && errors.Is(rendered.later, errNoKeys):
 			// Only what the role may read is not known yet.
-			rendered.show(m)
+			rendered.show(d)
 			m.Deployment, m.JobDigest = types.StringUnknown(), types.StringUnknown()
 		}
 	} else {
-		rendered.show(m)
+		rendered.show(d)
 		if m.LeftBehind = emptyList(); prior != nil && r.ends(ctx, rendered, m, prior.Base()) {
 			m.LeftBehind = types.ListUnknown(leftType)
 		}
@@ -216,9 +216,13 @@ func sameInputs(one, other Declared) bool {
 }
 
 // show sets every computed attribute but left_behind.
-func (d rendering) show(m *Model) {
-	m.Shown = nullShown()
+func (d rendering) show(declared Declared) {
+	m := declared.Base()
+	m.Shown, m.archiveCommand = nullShown(), types.StringNull()
 	d.describe(m)
+	if a, ok := declared.(Archives); ok {
+		*a.ArchivedBy() = m.archiveCommand
+	}
 }
 
 // ends reports whether the apply will remove a deployment, which may fail.

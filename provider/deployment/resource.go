@@ -47,6 +47,9 @@ func (r *Resource) declared(ctx context.Context, from interface {
 	d := r.typ.New()
 	diags := from.Get(ctx, d)
 	d.Base().typ = r.typ
+	if a, ok := d.(Archives); ok {
+		d.Base().archiveCommand = *a.ArchivedBy()
+	}
 	return d, diags
 }
 
@@ -81,7 +84,7 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 		return
 	}
 	m := declared.Base()
-	d.show(m)
+	d.show(declared)
 	place := left{RunOn: d.name, ID: m.ID.ValueString()}.claimed()
 	defer r.conn.Lock(place)()
 	if err := r.checkFree(ctx, d, m); err != nil {

@@ -2,6 +2,7 @@ package deployment
 
 import (
 	"maps"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
@@ -21,6 +22,8 @@ type Words struct {
 	Packages string // what GitHub's machine gets: client programs
 	Storage  string // what the disk of a task is for
 	Lambda   string // what a function is for
+	// Always says which jobs run all the time, and have no cron; "" where none does.
+	Always string
 }
 
 // Attributes are those of Model: when a job runs, where, who is told, and what was
@@ -44,8 +47,8 @@ func Attributes(w Words) map[string]schema.Attribute {
 			Validators:          []validator.String{valid.Release()},
 		},
 		"cron": schema.StringAttribute{
-			Required:            true,
-			MarkdownDescription: "When it runs, as five cron fields (minute, hour, day of month, month, day of week) such as `0 2 * * *`, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.",
+			Required: w.Always == "", Optional: w.Always != "",
+			MarkdownDescription: strings.TrimSpace("When it runs, as five cron fields (minute, hour, day of month, month, day of week) such as `0 2 * * *`, or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. " + w.Always),
 			Validators:          []validator.String{valid.Cron()},
 		},
 		"timezone": schema.StringAttribute{
@@ -55,7 +58,7 @@ func Attributes(w Words) map[string]schema.Attribute {
 		},
 		"enabled": schema.BoolAttribute{
 			Optional:            true,
-			MarkdownDescription: "Whether the job runs when `cron` says. With `false` everything is there but what starts it: no timer and no line for cron on a host, a disabled schedule in AWS, a suspended CronJob, a workflow that is only started by hand. Defaults to `true`.",
+			MarkdownDescription: "Whether the job runs when `cron` says. With `false` everything is there but what starts it: no timer and no line for cron on a host, a disabled schedule in AWS, a suspended CronJob, a workflow that is only started by hand; of what runs all the time no service, and no pod. Defaults to `true`.",
 		},
 		"key_ref": schema.StringAttribute{
 			Optional:            true,
@@ -101,7 +104,7 @@ func shownAttributes(w Words) map[string]schema.Attribute {
 		"github_trust_policy":   shown("JSON of the trust policy of the role that the workflow takes on. Null on other targets."),
 		"cloud_init":            shown("A `#cloud-config` document that brings the runner and the job to another machine at its first boot, for `run_on.host` without `directory`. The machine needs a role that may do what `pgbackup_iam_policy` says. Null elsewhere."),
 		"systemd_service":       shown("Content of `pgbackup-<name>.service`. Null on other targets than `host`."),
-		"systemd_timer":         shown("Content of `pgbackup-<name>.timer`. Null on other targets than `host`."),
+		"systemd_timer":         shown("Content of `pgbackup-<name>.timer`. Null on other targets than `host`, and for what runs all the time."),
 		"cron_line":             shown("Content of `/etc/cron.d/pgbackup-<name>`. Null where cron cannot run the job, such as in a time zone that is not the host's."),
 		"left_behind": schema.ListNestedAttribute{
 			Computed:            true,

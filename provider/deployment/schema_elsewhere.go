@@ -27,7 +27,7 @@ func kubernetesAttribute(w Words) schema.SingleNestedAttribute {
 	}
 	return schema.SingleNestedAttribute{
 		Optional: true,
-		MarkdownDescription: "As a CronJob in a Kubernetes cluster, 1.27 or newer. The YAML is the attribute `kubernetes_manifest`; apply it with kubectl, GitOps, or Terraform's `kubernetes_manifest`. " +
+		MarkdownDescription: "In a Kubernetes cluster, 1.27 or newer: as a CronJob, or, what runs all the time, as a Deployment of one pod. The YAML is the attribute `kubernetes_manifest`; apply it with kubectl, GitOps, or Terraform's `kubernetes_manifest`. " +
 			"The runners of earlier manifests stay in the repository, because the cluster may still use them, until the " + w.Noun + " is destroyed.",
 		Attributes: map[string]schema.Attribute{
 			"namespace":              Text("Namespace of all objects. Defaults to `default`."),
@@ -67,8 +67,8 @@ func kubernetesAttribute(w Words) schema.SingleNestedAttribute {
 					"writable": schema.BoolAttribute{Optional: true, MarkdownDescription: "Whether the job may write there, as a repository needs. Defaults to `false`."},
 				}},
 			},
-			"backoff_limit": schema.Int64Attribute{Optional: true, MarkdownDescription: "How often a failed run is tried again. Defaults to `0`: the next run is the next try.", Validators: []validator.Int64{int64validator.Between(0, 10)}},
-			"deadline":      Length("How late a run may still start. Defaults to `1h`."),
+			"backoff_limit": schema.Int64Attribute{Optional: true, MarkdownDescription: "How often a failed run is tried again. Defaults to `0`: the next run is the next try. Not for what runs all the time.", Validators: []validator.Int64{int64validator.Between(0, 10)}},
+			"deadline":      Length("How late a run may still start. Defaults to `1h`. Not for what runs all the time."),
 		},
 	}
 }

@@ -15,9 +15,9 @@ func directory(example, description string) schema.StringAttribute {
 }
 
 func hostAttribute() schema.SingleNestedAttribute {
-	systemd := directory("/etc/systemd/system", "Folder to write the systemd service and timer to, such as `/etc/systemd/system`. Made, with mode 0755, when it is not there. They start with `systemctl daemon-reload` and `systemctl enable --now pgbackup-<name>.timer`. Defaults to none: the texts are attributes only. Not together with `cron_directory`, or the job would run twice.")
+	systemd := directory("/etc/systemd/system", "Folder to write the systemd service and timer to, such as `/etc/systemd/system`. Made, with mode 0755, when it is not there. They start with `systemctl daemon-reload` and `systemctl enable --now pgbackup-<name>.timer`; what runs all the time has no timer: there it is `pgbackup-<name>.service`. Defaults to none: the texts are attributes only. Not together with `cron_directory`, or the job would run twice.")
 	systemd.Validators = append(systemd.Validators, stringvalidator.ConflictsWith(path.MatchRelative().AtParent().AtName("cron_directory")))
-	cron := directory("/etc/cron.d", "Folder to write a file for cron to, such as `/etc/cron.d`. Made, with mode 0755, when it is not there. It counts at once. Defaults to none.")
+	cron := directory("/etc/cron.d", "Folder to write a file for cron to, such as `/etc/cron.d`. Made, with mode 0755, when it is not there. It counts at once. Not for what runs all the time. Defaults to none.")
 	for _, a := range []*schema.StringAttribute{&systemd, &cron} {
 		a.Validators = append(a.Validators, stringvalidator.AlsoRequires(path.MatchRelative().AtParent().AtName("directory")))
 	}

@@ -37,7 +37,7 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	d.show(m)
+	d.show(declared)
 	generation, diags := generationOf(ctx, req.Private)
 	resp.Diagnostics.Append(diags...)
 	ends := state.leftBehind(ctx, &resp.Diagnostics)

@@ -107,6 +107,7 @@ func (p planning) run(ctx context.Context) (diags diag.Diagnostics) {
 		diags.Append(p.follow(ctx, c)...)
 		return append(diags, p.leftover()...)
 	}
+	diags.Append(unreachable(document)...)
 	p.plan.Digest, p.plan.Revision = types.StringValue(document.Digest()), types.Int64Unknown()
 	p.plan.showUnknown(ctx)
 	if p.state == nil {

@@ -47,6 +47,17 @@ func impactSchema() schema.SingleNestedAttribute {
 					"gap_after_seconds":  whole("Longest time between two neighbouring recovery points kept by the new rules, in seconds."),
 				}},
 			},
+			"windows": schema.ListNestedAttribute{
+				Computed:            true,
+				MarkdownDescription: "Point-in-time recovery of every server whose write-ahead log is archived: from the given moment to now. A window that gets shorter is a loss that has to be approved, also where no recovery point goes.",
+				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+					"source":            text("What is backed up, such as `db.example.org`."),
+					"system_identifier": text("System identifier of the server."),
+					"from_before":       text("Oldest moment that can be recovered to under the old rules, RFC 3339; null when there is none."),
+					"from_after":        text("Oldest moment that can be recovered to under the new rules, RFC 3339; null when there is none."),
+					"lost":              schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the change deletes write-ahead log that the old rules keep."},
+				}},
+			},
 		},
 	}
 }

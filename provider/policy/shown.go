@@ -11,13 +11,22 @@ import (
 )
 
 type impactModel struct {
-	AsOf    types.String `tfsdk:"as_of"`
-	Points  types.Int64  `tfsdk:"points"`
-	Bytes   types.Int64  `tfsdk:"bytes"`
-	Spared  types.Int64  `tfsdk:"spared"`
-	Waiting types.Int64  `tfsdk:"waiting"`
-	Gained  types.Int64  `tfsdk:"gained"`
-	Groups  []groupModel `tfsdk:"groups"`
+	AsOf    types.String  `tfsdk:"as_of"`
+	Points  types.Int64   `tfsdk:"points"`
+	Bytes   types.Int64   `tfsdk:"bytes"`
+	Spared  types.Int64   `tfsdk:"spared"`
+	Waiting types.Int64   `tfsdk:"waiting"`
+	Gained  types.Int64   `tfsdk:"gained"`
+	Groups  []groupModel  `tfsdk:"groups"`
+	Windows []windowModel `tfsdk:"windows"`
+}
+
+type windowModel struct {
+	Source     types.String `tfsdk:"source"`
+	System     types.String `tfsdk:"system_identifier"`
+	FromBefore types.String `tfsdk:"from_before"`
+	FromAfter  types.String `tfsdk:"from_after"`
+	Lost       types.Bool   `tfsdk:"lost"`
 }
 
 type groupModel struct {
@@ -50,6 +59,7 @@ func (m *model) show(ctx context.Context, i impact.Impact) (diags diag.Diagnosti
 	shown := impactModel{
 		AsOf: told.Moment(i.AsOf), Points: told.Number(i.Points), Bytes: types.Int64Value(i.Bytes),
 		Spared: told.Number(i.Spared), Waiting: told.Number(i.Waiting), Gained: told.Number(i.Gained), Groups: []groupModel{},
+		Windows: []windowModel{},
 	}
 	for _, g := range i.Groups {
 		shown.Groups = append(shown.Groups, groupModel{
@@ -58,6 +68,12 @@ func (m *model) show(ctx context.Context, i impact.Impact) (diags diag.Diagnosti
 			Lost: told.Number(g.Lost), LostBytes: types.Int64Value(g.LostBytes), Gained: told.Number(g.Gained),
 			OldestBefore: told.Moment(g.OldestBefore), OldestAfter: told.Moment(g.OldestAfter),
 			GapBefore: told.Seconds(g.GapBefore), GapAfter: told.Seconds(g.GapAfter),
+		})
+	}
+	for _, w := range i.Windows {
+		shown.Windows = append(shown.Windows, windowModel{
+			Source: types.StringValue(w.Source), System: types.StringValue(w.System),
+			FromBefore: told.Moment(w.Before), FromAfter: told.Moment(w.After), Lost: types.BoolValue(w.Lost),
 		})
 	}
 	m.Impact, d = types.ObjectValueFrom(ctx, m.Impact.AttributeTypes(ctx), shown)

@@ -31,6 +31,8 @@ func New() resource.Resource {
 
 type model struct {
 	deployment.Model
+	Kind          types.String `tfsdk:"kind"`
+	Database      types.String `tfsdk:"database"`
 	Source        types.String `tfsdk:"source"`
 	Seed          types.Int64  `tfsdk:"seed"`
 	From          types.String `tfsdk:"from"`
@@ -75,7 +77,7 @@ type checkModel struct {
 
 // Own are the attributes besides those of every deployment.
 func (m *model) Own() []attr.Value {
-	return []attr.Value{m.Source, m.Seed, m.From, m.Replica, m.BackupsOf, m.Into, m.Checks, m.AmCheck, m.AllowArchived, m.Jobs, m.MaxDuration}
+	return []attr.Value{m.Kind, m.Database, m.Source, m.Seed, m.From, m.Replica, m.BackupsOf, m.Into, m.Checks, m.AmCheck, m.AllowArchived, m.Jobs, m.MaxDuration}
 }
 
 // Given reports whether there is a place to restore to.
@@ -86,7 +88,7 @@ func (m *model) Work(ctx context.Context, j *job.Job, errs *[]error) {
 	j.Kind, j.Replica = job.KindDrill, m.replica(errs)
 	j.Limits.MaxDuration = deployment.Span("max_duration", m.MaxDuration, errs)
 	j.Drill = &job.Drill{
-		Of:     deployment.Texts(ctx, m.BackupsOf, errs),
+		Of: deployment.Texts(ctx, m.BackupsOf, errs), Kind: m.kind(errs), Database: m.Database.ValueString(),
 		Source: word("source", m.Source, []string{job.DrillLatest, job.DrillOldest, job.DrillRandom}, errs), Seed: m.seed(errs),
 		From: word("from", m.From, []string{job.FromPrimary, job.FromReplica}, errs),
 		Into: m.into(ctx, errs), Checks: m.checks(ctx, errs),

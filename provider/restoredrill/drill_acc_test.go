@@ -151,6 +151,8 @@ func TestAccRestoreDrill_everythingIsImportedAsItWasDeclared(t *testing.T) {
 		"scratch": "into = { scratch_cluster = { directory = \"/srv/drills\", extensions = [\"postgis\"], settings = { work_mem = \"64MB\" } } }\n source = \"oldest\"\n jobs = 4\n max_duration = \"6h\"\n amcheck = true\n allow_archived = true\n backups_of = [\"app@db\"]",
 		"server":  "into = { database = { server = { host = \"drills\", port = 5433, user = \"drill\", password_ref = \"env:PGPASSWORD\" } } }\n checks = { \"a\" = { sql = \"select true\" }, \"b\" = { sql = \"select 1\", expect = \"non-empty\", timeout = \"1m\" } }",
 		"url":     "into = { database = { database_url_ref = \"env:DRILL_URL\" } }\n timezone = \"Europe/Berlin\"\n enabled = true\n notifications = [{ channel = \"ping\", url_ref = \"env:PING\" }]\n metrics = \"cloudwatch\"\n key_ref = \"env:KEY\"",
+		"servers": "kind = \"physical\"\n database = \"app\"\n seed = 7\n into = { scratch_cluster = { settings = { shared_preload_libraries = \"timescaledb\" } } }",
+		"dumps":   "kind = \"logical\"\n" + scratch,
 		"rds":     "into = { rds_instance = { class = \"db.t4g.large\", subnet_group = \"drills\", security_groups = [\"sg-0a1b2c3d\"], region = \"eu-west-1\", database = \"app\", user = \"drill\", password_ref = \"env:PGPASSWORD\", sslmode = \"verify-full\" } }",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -205,6 +207,10 @@ func TestAccRestoreDrill_mistakesAreFoundAtPlanWhereTheyAre(t *testing.T) {
 		"a secret":         {onFargate, "into = { scratch_cluster = {}, database = { server = { host = \"db\", password_ref = \"hunter2\" } } }", "never the secret itself"},
 		"folder of a task": {onFargate, "into = { scratch_cluster = { directory = \"/srv\" } }", "the disk of a task is at /tmp alone"},
 		"twice":            {onFargate, scratch + "\n backups_of = [\"a@b\", \"a@b\"]", `backups_of[1]: "a@b" is given twice`},
+		"kind":             {onFargate, scratch + "\n kind = \"phsyical\"", `did you mean "physical"?`},
+		"no whole server":  {onFargate, scratch + "\n database = \"app\"", `set kind = "physical"`},
+		"a server in one":  {onFargate, "kind = \"physical\"\n into = { database = { database_url_ref = \"ssm:x\" } }", `into.database is no place for backups of kind "physical"`},
+		"a server in RDS":  {onFargate, "kind = \"physical\"\n into = { rds_instance = {} }", `into.rds_instance is no place for backups of kind "physical"`},
 		"amcheck on RDS":   {onFargate, "into = { rds_instance = {} }\n amcheck = true", "leave amcheck out"},
 		"notification":     {onFargate, scratch + "\n notifications = [{ channel = \"slack\", url_ref = \"ssm:x\", secret_ref = \"ssm:y\" }]", "notifications[0].secret_ref"},
 	} {

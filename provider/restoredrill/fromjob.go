@@ -15,6 +15,7 @@ import (
 func fromJob(ctx context.Context, j job.Job) (map[string]any, diag.Diagnostics) {
 	read, d := deployment.Reader{Context: ctx}, j.Drill
 	attributes := map[string]any{
+		"kind": declaredKind(d.Kind), "database": deployment.Optional(d.Database),
 		"source": deployment.Optional(d.Source), "seed": number(d.Seed), "from": deployment.Optional(d.From), "replica": deployment.Optional(j.Replica),
 		"backups_of": read.Texts(d.Of), "into": into(&read, d.Into), "amcheck": yes(d.AmCheck), "allow_archived": yes(d.Archived), "jobs": number(int64(d.Jobs)),
 		"max_duration": length(j.Limits.MaxDuration),
@@ -27,6 +28,14 @@ func fromJob(ctx context.Context, j job.Job) (map[string]any, diag.Diagnostics) 
 		attributes["checks"] = checks
 	}
 	return attributes, read.Diags
+}
+
+// declaredKind is null for those that follow from the place.
+func declaredKind(kind string) types.String {
+	if kind == string(job.KindRDSSnapshot) {
+		return types.StringNull()
+	}
+	return deployment.Optional(kind)
 }
 
 func into(read *deployment.Reader, d job.DrillInto) (m intoModel) {

@@ -18,7 +18,7 @@ import (
 var words = deployment.Words{
 	Noun:     "drill",
 	Programs: "whose server and `pg_restore` are used",
-	Older:    "It must not be older than the server that was backed up.",
+	Older:    "It must not be older than the server that was backed up, and for base backups be just as old.",
 	Image:    "It must have the server of PostgreSQL (`initdb`, `postgres`), `pg_restore`, and the extensions that the backups need; name those in `into.scratch_cluster.extensions`.",
 	Packages: "programs, the server's included",
 	Storage:  "A scratch cluster lies there with its data and indexes: half as much again as the database has is a good measure.",
@@ -28,9 +28,17 @@ var words = deployment.Words{
 func schemaOf() schema.Schema {
 	attributes := deployment.Attributes(words)
 	maps.Copy(attributes, map[string]schema.Attribute{
+		"kind": schema.StringAttribute{
+			Optional:            true,
+			MarkdownDescription: "What is restored: `logical`, dumps; or `physical`, base backups, each recovered with the archived WAL to a moment, which the newest heartbeat in it proves. Snapshots of RDS are drilled with `into.rds_instance` and without `kind`. Defaults to `logical`.",
+		},
+		"database": schema.StringAttribute{
+			Optional:            true,
+			MarkdownDescription: "With `kind = \"physical\"`, which restores a whole server: the database that `checks` and `amcheck` look at, such as `app`. Defaults to `postgres` for checks, and to all of them for `amcheck`.",
+		},
 		"source": schema.StringAttribute{
 			Optional:            true,
-			MarkdownDescription: "Which recovery point of each source is restored: `latest`, the newest verified one; `oldest`; or `random`, any of them, whose seed is in the report. Defaults to `latest`.",
+			MarkdownDescription: "Which recovery point of each source is restored: `latest`, the newest verified one; `oldest`; or `random`, any of them, whose seed is in the report. With `kind = \"physical\"` it is the moment that is chosen so, among all that base backups and WAL reach. Defaults to `latest`, of `physical` to `random`.",
 		},
 		"seed": schema.Int64Attribute{
 			Optional:            true,
@@ -66,7 +74,7 @@ func schemaOf() schema.Schema {
 	})
 	return schema.Schema{
 		MarkdownDescription: "A restore on a schedule, which proves a backup before it is needed: a recovery point is restored into a place of its own, every table's rows and content are held against what the backup recorded, your own statements are run, and the time is held against the policy's `objectives.rto`. " +
-			"The outcome is one of proven, bad backup and could not run; a bad one is marked and never counts as good again. Reports are in the repository: see `pgbackup_drill_reports`, and a plan warns when the last drill failed, is overdue or took too long.\n\n" +
+			"With `kind = \"physical\"` a base backup is recovered to a moment, and how much would have been lost is held against `objectives.rpo`. The outcome is one of proven, bad backup and could not run; a bad one is marked and never counts as good again. Reports are in the repository: see `pgbackup_drill_reports`, and a plan warns when the last drill failed, is overdue or took too long.\n\n" +
 			"What is restored can reach nothing: a scratch cluster listens on a socket alone, subscriptions, schedulers and passwords of foreign servers are left out. It is deployed as a `pgbackup_schedule` is; the two share names on a target.",
 		Attributes: attributes,
 	}

@@ -1,6 +1,7 @@
 package restoredrill
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -86,7 +87,7 @@ func look(ctx context.Context, p deployment.Planned, at location.Location) (f fo
 
 // newest gives the newest good point of each source that a job drills.
 func newest(ctx context.Context, r *repo.Repository, j job.Job, now time.Time) ([]*repo.Manifest, error) {
-	points, err := r.List(ctx, repo.Filter{Kind: string(job.KindLogical)})
+	points, err := r.List(ctx, repo.Filter{Kind: cmp.Or(j.Drill.Kind, string(job.KindLogical))})
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +129,7 @@ func (f found) warnings(p deployment.Planned) []warning {
 	}
 	if p.Job.HasScratchCluster() {
 		all = append(all, f.lacking(p)...)
+		all = append(all, f.otherMajor(p)...)
 		all = append(all, f.room(p)...)
 	}
 	return all

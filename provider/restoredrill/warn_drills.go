@@ -81,6 +81,12 @@ func (f found) outcomes(of []string) (all []warning) {
 				fmt.Sprintf("%s: a restore that is needed would take as long. Give it more processors, or change objectives.rto of the policy.", point),
 			})
 		}
+		if r.RPO.BrokeRPO() {
+			all = append(all, warning{
+				fmt.Sprintf("at the last drill of %s, of %s, %s of changes would have been lost, and the policy's objective is %s", r.Point.Source, day(r.Start), span(r.RPO.Seconds), span(r.RPO.Objective)),
+				fmt.Sprintf("%s: its WAL came into the repository late, or did not come: look at `pgbackup-runner wal status`, or change objectives.rpo of the policy.", point),
+			})
+		}
 	}
 	return all
 }

@@ -65,37 +65,67 @@ func (f found) lacking(p deployment.Planned) []warning {
 	return []warning{{what, strings.Join(append(lines, fix), " ")}}
 }
 
+// otherMajor tells of base backups that the place has not the programs for: no other
+// major version can run the files of one.
+func (f found) otherMajor(p deployment.Planned) (all []warning) {
+	for _, m := range f.points {
+		if m.Physical == nil || p.PostgresVersion == 0 || p.PostgresVersion == m.Server.Major {
+			continue
+		}
+		all = append(all, warning{
+			fmt.Sprintf("the base backups of %s are of PostgreSQL %d, and %d cannot run them", m.Source, m.Server.Major, p.PostgresVersion),
+			fmt.Sprintf("Set run_on.%s.postgres_version = %d. After an upgrade of the server, change it when the first base backup of the new version is there.", p.Target, m.Server.Major),
+		})
+	}
+	return all
+}
+
 const (
 	gib = 1 << 30
 	// taskGiB is the disk that every task on Fargate has.
 	taskGiB = 20
 )
 
-// room tells of databases that the disk of a task is too small for. What a dump has
-// as text becomes half as much again: indexes, and rows that are longer on disk.
+// needed is how many bytes a restore takes. What a dump has as text becomes half as much
+// again: indexes, and rows that are longer on disk. A base backup has all of it, and
+// some WAL goes beside it.
+func needed(m *repo.Manifest) int64 {
+	if m.Physical != nil {
+		return max(m.Physical.Full, m.Totals.Bytes) + gib
+	}
+	return max(m.Totals.Bytes, m.PlainSize("archive")) / 2 * 3
+}
+
+// room tells of databases that the disk of a task is too small for.
 func (f found) room(p deployment.Planned) []warning {
 	if p.Target != deploy.Fargate {
 		return nil
 	}
 	given := cmp.Or(p.StorageGiB, int64(taskGiB)) * gib
 	var largest *repo.Manifest
-	need := func(m *repo.Manifest) int64 { return max(m.Totals.Bytes, m.PlainSize("archive")) / 2 * 3 }
 	for _, m := range f.points {
-		if largest == nil || need(m) > need(largest) {
+		if largest == nil || needed(m) > needed(largest) {
 			largest = m
 		}
 	}
-	if largest == nil || need(largest) <= given {
+	if largest == nil || needed(largest) <= given {
 		return nil
 	}
-	wanted := need(largest)/gib + 1
+	wanted := needed(largest)/gib + 1
 	fix := fmt.Sprintf("Set run_on.fargate.storage = %d.", max(wanted, taskGiB+1))
 	if wanted > 200 {
 		fix = "A task has at most 200 GiB: use into.database, or run it on a host or in Kubernetes."
 	}
+	why := fmt.Sprintf("Its newest recovery point %s holds %s of data, which with indexes takes half as much again.", largest.ID, bytesize.Text(max(largest.Totals.Bytes, largest.PlainSize("archive"))))
+	if largest.Physical != nil {
+		why = fmt.Sprintf("Its newest base backup %s has that much, with WAL beside it.", largest.ID)
+		if wanted > 200 {
+			fix = "A task has at most 200 GiB: run it on a host or in Kubernetes."
+		}
+	}
 	return []warning{{
-		fmt.Sprintf("a restore of %s takes about %s, and the disk of the task has %s", largest.Source, bytesize.Text(need(largest)), bytesize.Text(given)),
-		fmt.Sprintf("Its newest recovery point %s holds %s of data, which with indexes takes half as much again. %s", largest.ID, bytesize.Text(max(largest.Totals.Bytes, largest.PlainSize("archive"))), fix),
+		fmt.Sprintf("a restore of %s takes about %s, and the disk of the task has %s", largest.Source, bytesize.Text(needed(largest)), bytesize.Text(given)),
+		why + " " + fix,
 	}}
 }
 

@@ -63,8 +63,10 @@ func TestWhatTheLastDrillOfEachSourceFoundIsTold(t *testing.T) {
 	failed := drillreport.Report{ID: "r2", Start: at("2026-03-08 04:10"), Outcome: drillreport.CouldNotRun, Reason: "no space left", Point: drillreport.Point{Source: "b@db"}}
 	slow := drillreport.Report{ID: "r3", Start: at("2026-03-08 04:20"), Outcome: drillreport.Proven, Point: drillreport.Point{Source: "c@db", ID: "p3"}, RTO: drillreport.RTO{Seconds: 18000.2, Objective: 14400, Kept: &no}}
 	gone := drillreport.Report{ID: "r4", Start: at("2026-02-01 04:00"), Outcome: drillreport.CouldNotRun, Point: drillreport.Point{Source: "old@db"}}
-	f := found{reports: []drillreport.Report{slow, failed, bad, gone}}
-	want := "the last restore of c@db, of 2026-03-08, took 5h0m0s, and the policy's objective is 4h0m0s\n" +
+	late := drillreport.Report{ID: "r5", Start: at("2026-03-08 04:25"), Outcome: drillreport.Proven, Point: drillreport.Point{Source: "d@db", ID: "p5"}, RPO: &drillreport.RPO{Seconds: 700, Objective: 60, Kept: &no}}
+	f := found{reports: []drillreport.Report{late, slow, failed, bad, gone}}
+	want := "at the last drill of d@db, of 2026-03-08, 11m40s of changes would have been lost, and the policy's objective is 1m0s\n" +
+		"the last restore of c@db, of 2026-03-08, took 5h0m0s, and the policy's objective is 4h0m0s\n" +
 		"the last drill of b@db, of 2026-03-08, could not run and proved nothing\n" +
 		"the last drill, of 2026-03-08, found a bad backup of app@db"
 	if got := whats(f.outcomes(nil)); got != want {
@@ -130,5 +132,22 @@ func TestTheDiskOfATaskIsHeldAgainstTheLargestDatabase(t *testing.T) {
 	}
 	if got := (found{}).room(deployment.Planned{Target: deploy.Fargate}); got != nil {
 		t.Errorf("without points: %v", got)
+	}
+}
+
+func TestABaseBackupNeedsItsMajorVersionAndRoomForItsFiles(t *testing.T) {
+	t.Parallel()
+	base := &repo.Manifest{Source: "db1", ID: "p1", Server: repo.Server{Major: 15}, Totals: repo.Totals{Bytes: 40 * gib}, Physical: &repo.Physical{Full: 70 * gib}}
+	f := found{points: []*repo.Manifest{base, {Source: "app@db1", Server: repo.Server{Major: 15}}}}
+	for version, want := range map[int]string{0: "", 15: "", 17: "the base backups of db1 are of PostgreSQL 15, and 17 cannot run them"} {
+		p := deployment.Planned{Target: deploy.Fargate}
+		p.PostgresVersion = version
+		if got := whats(f.otherMajor(p)); got != want {
+			t.Errorf("%d: %q", version, got)
+		}
+	}
+	got := f.room(deployment.Planned{Target: deploy.Fargate})
+	if whats(got) != "a restore of db1 takes about 71.0 GiB, and the disk of the task has 20.0 GiB" || !strings.HasSuffix(got[0].why, "Set run_on.fargate.storage = 72.") {
+		t.Errorf("%+v", got)
 	}
 }

@@ -31,9 +31,20 @@ func word(name string, given types.String, valid []string, errs *[]error) string
 	return text
 }
 
-// seed of the choice by chance.
+// kind of the points. That of snapshots follows from the place they are restored to.
+func (m *model) kind(errs *[]error) string {
+	kind := word("kind", m.Kind, []string{string(job.KindLogical), string(job.KindPhysical)}, errs)
+	if !m.Database.IsNull() && !m.Database.IsUnknown() && kind != string(job.KindPhysical) {
+		wrong(errs, path.Root("database"), "database says where in a whole server the checks are run: leave it out, or set kind = %q", job.KindPhysical)
+	}
+	return kind
+}
+
+// seed of the choice by chance, which is what base backups are drilled by unless a
+// source is given.
 func (m *model) seed(errs *[]error) int64 {
-	if !m.Seed.IsNull() && m.Source.ValueString() != job.DrillRandom {
+	chosen := job.Drill{Kind: m.Kind.ValueString(), Source: m.Source.ValueString()}.Chosen()
+	if !m.Seed.IsNull() && chosen != job.DrillRandom {
 		wrong(errs, path.Root("seed"), "seed makes a choice by chance repeatable: leave it out, or set source = %q", job.DrillRandom)
 	}
 	return m.Seed.ValueInt64()
@@ -93,6 +104,9 @@ func (m *model) into(ctx context.Context, errs *[]error) (into job.DrillInto) {
 		}
 	}
 	if len(given) == 1 {
+		if kind := m.Kind.ValueString(); into.ScratchCluster == nil && kind == string(job.KindPhysical) || into.RDSInstance != nil && kind != "" {
+			*errs = append(*errs, fmt.Errorf("into.%s is no place for backups of kind %q: give scratch_cluster, or leave kind out", given[0], kind))
+		}
 		return into
 	}
 	err := fmt.Errorf("into: give exactly one of scratch_cluster, database and rds_instance, not %d", len(given))

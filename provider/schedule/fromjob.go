@@ -46,6 +46,10 @@ func kind(r *deployment.Reader, j job.Job) (block jobModel) {
 			Databases: r.Texts(l.Databases), IncludeTables: r.Texts(l.IncludeTables), ExcludeTables: r.Texts(l.ExcludeTables),
 			IncludeSchemas: r.Texts(l.IncludeSchemas), ExcludeSchemas: r.Texts(l.ExcludeSchemas), Globals: types.BoolPointerValue(l.Globals),
 		}
+	case job.KindPhysical:
+		block.Physical = fromPhysical(*j.Physical, point)
+	case job.KindWAL:
+		block.WAL = fromWAL(*j.WAL)
 	case job.KindGlobals:
 		block.Globals = &globalsModel{pointModel: point, Reach: deployment.ReadReach(j.Globals.Server, deployment.Optional(j.Globals.DatabaseURLRef.String()))}
 	case job.KindConfig:

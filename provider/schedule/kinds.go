@@ -22,6 +22,11 @@ func (b jobModel) toJob(ctx context.Context, j *job.Job, errs *[]error) {
 		b.Logical.take(j)
 		j.Logical = b.Logical.toJob(ctx, errs)
 	})
+	kind(b.Physical != nil, job.KindPhysical, func() {
+		b.Physical.take(j)
+		j.Physical = b.Physical.toJob(errs)
+	})
+	kind(b.WAL != nil, job.KindWAL, func() { j.WAL = b.WAL.toJob(errs) })
 	kind(b.Globals != nil, job.KindGlobals, func() {
 		b.Globals.take(j)
 		j.Globals = &job.Globals{Server: b.Globals.Server.ToJob("job.globals.server", errs), DatabaseURLRef: deployment.Reference("job.globals.database_url_ref", b.Globals.DatabaseURLRef, errs)}
@@ -55,7 +60,7 @@ func (b jobModel) toJob(ctx context.Context, j *job.Job, errs *[]error) {
 		}
 	})
 	if given != 1 {
-		*errs = append(*errs, fmt.Errorf("job: give exactly one of logical, globals, config, files, command, rds_snapshot, rotate, verify and freshness, not %d", given))
+		*errs = append(*errs, fmt.Errorf("job: give exactly one of logical, physical, wal, globals, config, files, command, rds_snapshot, rotate, verify and freshness, not %d", given))
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 // block that was not given.
 type jobModel struct {
 	Logical      *logicalModel     `tfsdk:"logical"`
+	Physical     *physicalModel    `tfsdk:"physical"`
+	WAL          *walModel         `tfsdk:"wal"`
 	Globals      *globalsModel     `tfsdk:"globals"`
 	Config       *configModel      `tfsdk:"config"`
 	Files        *filesModel       `tfsdk:"files"`
@@ -40,6 +42,40 @@ type logicalModel struct {
 	IncludeSchemas types.List `tfsdk:"include_schemas"`
 	ExcludeSchemas types.List `tfsdk:"exclude_schemas"`
 	Globals        types.Bool `tfsdk:"globals"`
+}
+
+type physicalModel struct {
+	pointModel
+	deployment.Reach
+	Checkpoint  types.String      `tfsdk:"checkpoint"`
+	MaxRate     types.Int64       `tfsdk:"max_rate"`
+	Compression types.String      `tfsdk:"compression"`
+	Incremental *incrementalModel `tfsdk:"incremental"`
+	WALTimeout  types.String      `tfsdk:"wal_timeout"`
+}
+
+type incrementalModel struct {
+	FullEvery types.String `tfsdk:"full_every"`
+}
+
+type walModel struct {
+	deployment.Reach
+	Mode          types.String    `tfsdk:"mode"`
+	DataDirectory types.String    `tfsdk:"data_directory"`
+	Ahead         types.Int64     `tfsdk:"ahead"`
+	Jobs          types.Int64     `tfsdk:"jobs"`
+	Slot          types.String    `tfsdk:"slot"`
+	Every         types.String    `tfsdk:"every"`
+	Confirm       types.String    `tfsdk:"confirm"`
+	SlotLimit     types.Int64     `tfsdk:"slot_limit"`
+	SpoolLimit    types.Int64     `tfsdk:"spool_limit"`
+	Heartbeat     *heartbeatModel `tfsdk:"heartbeat"`
+	Spool         types.String    `tfsdk:"spool"`
+}
+
+type heartbeatModel struct {
+	Database types.String `tfsdk:"database"`
+	Every    types.String `tfsdk:"every"`
 }
 
 type globalsModel struct {

@@ -8,6 +8,7 @@ package schedule
 
 import (
 	"context"
+	"errors"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -22,7 +23,7 @@ func New() resource.Resource {
 	return deployment.New(deployment.Type{
 		Name: "schedule", Schema: schemaOf, New: func() deployment.Declared { return &model{} }, FromJob: fromJob,
 		Kinds: []job.Kind{
-			job.KindLogical, job.KindGlobals, job.KindConfig, job.KindFiles, job.KindCommand, job.KindRDSSnapshot, job.KindRotate, job.KindVerify, job.KindFreshness,
+			job.KindLogical, job.KindPhysical, job.KindWAL, job.KindGlobals, job.KindConfig, job.KindFiles, job.KindCommand, job.KindRDSSnapshot, job.KindRotate, job.KindVerify, job.KindFreshness,
 		},
 		// The fields of the kinds are called the same.
 		Wording: []string{"job.limits.", "job.", "job.source", "source"},
@@ -31,12 +32,16 @@ func New() resource.Resource {
 
 type model struct {
 	deployment.Model
-	Source types.String `tfsdk:"source"`
-	Job    types.Object `tfsdk:"job"`
+	Source         types.String `tfsdk:"source"`
+	Job            types.Object `tfsdk:"job"`
+	ArchiveCommand types.String `tfsdk:"archive_command"`
 }
 
 // Own are the attributes besides those of every deployment.
 func (m *model) Own() []attr.Value { return []attr.Value{m.Source, m.Job} }
+
+// ArchivedBy is where the text for archive_command is shown.
+func (m *model) ArchivedBy() *types.String { return &m.ArchiveCommand }
 
 // Given reports whether there is a job.
 func (m *model) Given() bool { return !m.Job.IsNull() }
@@ -53,4 +58,7 @@ func (m *model) Work(ctx context.Context, j *job.Job, errs *[]error) {
 	j.Limits.StallTimeout = deployment.Span("job.stall_timeout", block.StallTimeout, errs)
 	j.Limits.UploadRate = block.UploadRate.ValueInt64()
 	block.toJob(ctx, j, errs)
+	if j.Receives() && (!block.MaxDuration.IsNull() || !block.StallTimeout.IsNull()) {
+		*errs = append(*errs, errors.New("job.max_duration and job.stall_timeout have no meaning for a receiver of WAL, which runs all the time: leave them out"))
+	}
 }

@@ -232,6 +232,9 @@ func TestAccSchedule_everyKindOfJobIsImportedAsItWasDeclared(t *testing.T) {
 		"verify":   "timezone = \"Europe/Berlin\"\n job = {\n verify = {}\n upload_rate = 1000000\n }",
 		"url":      "job = {\n logical = { database_url_ref = \"env:DATABASE_URL\", rotate_after = false, globals = false, verification = \"stored\", exclude_tables = [\"log.*\"] }\n stall_timeout = \"5m\"\n }",
 		"all":      "job = {\n logical = {}\n }",
+		"physical": "source = \"shop\"\n job = {\n physical = { server = { host = \"/run/postgresql\", user = \"backup\" }, checkpoint = \"spread\", max_rate = 67108864, compression = \"zstd\", wal_timeout = \"20m\", incremental = { full_every = \"3d\" }, verification = \"stored\", rotate_after = false }\n }",
+		"base":     "job = {\n physical = { database_url_ref = \"env:DATABASE_URL\", incremental = {} }\n }",
+		"push":     "job = {\n wal = { mode = \"push\", data_directory = \"/var/lib/postgresql/17/main\", ahead = 128, jobs = 4, spool = \"/var/spool/pgbackup\" }\n }",
 		"globals":  "job = {\n globals = { server = { host = \"db\", sslrootcert_ref = \"ssm:/ca\" }, verification = \"stored\" }\n }",
 		"config":   "job = {\n config = { rds_cluster = \"acme\", region = \"eu-west-1\", rotate_after = false }\n }",
 		"files":    "job = {\n files = { paths = [\"/etc/a\", \"/srv/b\"], exclude = [\"*.tmp\"], one_file_system = true }\n }",
@@ -250,7 +253,7 @@ func TestAccSchedule_everyKindOfJobIsImportedAsItWasDeclared(t *testing.T) {
 				resource.TestStep{Config: config, ConfigPlanChecks: emptyPlan()},
 				resource.TestStep{
 					ResourceName: address, ImportState: true, ImportStateVerify: true,
-					ImportStateVerifyIgnore: []string{"job_digest", "cron_line", "systemd_service", "systemd_timer", "run_on.host.runner_path"},
+					ImportStateVerifyIgnore: []string{"job_digest", "cron_line", "systemd_service", "systemd_timer", "archive_command", "run_on.host.runner_path"},
 				},
 			)
 		})

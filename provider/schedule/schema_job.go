@@ -18,9 +18,11 @@ import (
 func jobAttribute() schema.SingleNestedAttribute {
 	return schema.SingleNestedAttribute{
 		Required:            true,
-		MarkdownDescription: "What is done. Exactly one of `logical`, `globals`, `config`, `files`, `command`, `rds_snapshot`, `rotate`, `verify` and `freshness` is given.",
+		MarkdownDescription: "What is done. Exactly one of `logical`, `physical`, `wal`, `globals`, `config`, `files`, `command`, `rds_snapshot`, `rotate`, `verify` and `freshness` is given.",
 		Attributes: map[string]schema.Attribute{
 			"logical":      logicalAttribute(),
+			"physical":     physicalAttribute(),
+			"wal":          walAttribute(),
 			"globals":      globalsAttribute(),
 			"config":       configAttribute(),
 			"files":        filesAttribute(),

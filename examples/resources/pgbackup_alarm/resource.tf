@@ -17,3 +17,11 @@ resource "pgbackup_alarm" "prod" {
 
   email = ["ops@example.org"]
 }
+
+# Told when what is archived of a server's log falls behind, or misses a part.
+resource "pgbackup_alarm" "wal" {
+  name    = "wal"
+  policy  = pgbackup_policy.prod.id
+  wal_lag = "5m"
+  email   = ["ops@example.org"]
+}

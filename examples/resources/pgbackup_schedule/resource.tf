@@ -80,6 +80,89 @@ resource "pgbackup_schedule" "verify" {
   }
 }
 
+# Recovery to any moment: the server's log as it is written, by a service that runs
+# all the time and has no cron, and every week a base backup to begin from. Both have
+# the same source. The role needs REPLICATION; the policy says with `wal` how far back.
+resource "pgbackup_policy" "continuous" {
+  name       = "continuous"
+  repository = pgbackup_repository.main.id
+  objectives = { rpo = "1m" }
+  retention  = { wal = "7d", keep_weekly = 4 }
+}
+
+resource "pgbackup_schedule" "wal" {
+  name   = "shop-wal"
+  policy = pgbackup_policy.continuous.id
+  runner = pgbackup_runner.host.release
+  source = "shop"
+
+  job = {
+    wal = {
+      mode      = "receive"
+      server    = { host = "db.example.org", user = "backup", password_ref = "env:APP_DB_PASSWORD" }
+      heartbeat = {}
+    }
+  }
+
+  run_on = {
+    host = {
+      directory         = "/etc/pgbackup"
+      systemd_directory = "/etc/systemd/system"
+      environment_file  = "/etc/pgbackup/passwords"
+      user              = "postgres"
+    }
+  }
+}
+
+resource "pgbackup_schedule" "base" {
+  name   = "shop-base"
+  policy = pgbackup_policy.continuous.id
+  runner = pgbackup_runner.host.release
+  source = "shop"
+  cron   = "0 1 * * 0"
+
+  job = {
+    physical = {
+      server   = { host = "db.example.org", user = "backup", password_ref = "env:APP_DB_PASSWORD" }
+      max_rate = 104857600
+    }
+  }
+
+  run_on = {
+    host = {
+      directory         = "/etc/pgbackup"
+      systemd_directory = "/etc/systemd/system"
+      environment_file  = "/etc/pgbackup/passwords"
+      user              = "postgres"
+    }
+  }
+}
+
+# Where the server itself hands its log over, this runs on the server's machine: every
+# five minutes it looks whether all of it arrives. What archive_command has to be is the
+# attribute archive_command.
+resource "pgbackup_schedule" "push" {
+  name    = "crm-wal"
+  policy  = pgbackup_policy.continuous.id
+  runner  = pgbackup_runner.host.release
+  source  = "crm"
+  cron    = "*/5 * * * *"
+  metrics = "cloudwatch"
+  job     = { wal = { mode = "push" } }
+
+  run_on = {
+    host = {
+      directory         = "/etc/pgbackup"
+      systemd_directory = "/etc/systemd/system"
+      user              = "postgres"
+    }
+  }
+}
+
+output "archive_command" {
+  value = pgbackup_schedule.push.archive_command
+}
+
 # The same on AWS, for a repository in S3.
 resource "pgbackup_repository" "aws" {
   s3 = {
@@ -162,6 +245,23 @@ resource "pgbackup_schedule" "cluster" {
       server = { host = "db.shop.svc", user = "postgres", password_ref = "env:PGPASSWORD" }
     }
   }
+
+  run_on = {
+    kubernetes = {
+      namespace  = "shop"
+      role_arn   = "arn:aws:iam::111122223333:role/pgbackup-shop"
+      secret_env = { PGPASSWORD = { secret = "db", key = "password" } }
+    }
+  }
+}
+
+# Its log, by a Deployment of one pod.
+resource "pgbackup_schedule" "cluster_wal" {
+  name   = "shop-wal"
+  policy = pgbackup_policy.aws.id
+  runner = pgbackup_runner.aws.release
+  source = "shop"
+  job    = { wal = { mode = "receive", server = { host = "db.shop.svc", user = "postgres", password_ref = "env:PGPASSWORD" } } }
 
   run_on = {
     kubernetes = {

@@ -121,7 +121,7 @@ func TestAnAlarmComesBackAsItWasPut(t *testing.T) {
 	client := alarms.New(server.Config())
 	planned, err := alarm.Plan(alarm.Spec{
 		Repository: "s3://acme/prod", Policy: "prod", Jobs: []string{"nightly"}, OverdueAfter: 25 * time.Hour, Failed: true, Size: &alarm.Size{Below: 50, Above: 200},
-		StorageAbove: 5e11, GrowthPerDay: 1e10, WALLag: 15 * time.Minute, Drill: &alarm.Drill{Jobs: []string{"weekly"}, OverdueAfter: 8 * 24 * time.Hour},
+		StorageAbove: 5e11, GrowthPerDay: 1e10, WALLag: 15 * time.Minute, WALGap: true, Drill: &alarm.Drill{Jobs: []string{"weekly"}, OverdueAfter: 8 * 24 * time.Hour},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -207,7 +207,8 @@ func (c Config) check() error {
 func (s Spec) checkJob() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	errs = append(errs, deploy.CheckReferences(deploy.Fargate, s.Job, scheduled.Reach), scheduled.CheckHosts(s.Job, s.Config.Environment))
+	errs = append(errs, deploy.CheckReferences(deploy.Fargate, s.Job, scheduled.Reach), scheduled.CheckHosts(s.Job, s.Config.Environment),
+		deploy.CheckPush(s.Job), deploy.CheckEnds(s.Job, "EventBridge Scheduler starts tasks that end, and looks after none"))
 	if s.Facts.Account == "" || s.Facts.Region == "" {
 		bad("account and region are not known")
 	}

@@ -152,6 +152,12 @@ func TestWhatFargateWouldRefuseIsRefusedAtPlan(t *testing.T) {
 		"drill.into.scratch_cluster.directory = \"/srv\" is not there": func(s *fargate.Spec) {
 			s.Job.Kind, s.Job.Source, s.Job.Logical, s.Job.Drill = job.KindDrill, "", nil, &job.Drill{Into: job.DrillInto{ScratchCluster: &job.ScratchCluster{Directory: "/srv"}}}
 		},
+		"runs all the time, and EventBridge Scheduler starts tasks that end": func(s *fargate.Spec) {
+			s.Job.Kind, s.Job.Logical, s.Job.Schedule, s.Job.WAL = job.KindWAL, nil, nil, &job.WAL{Mode: job.WALReceive, Server: job.Server{Host: "db"}}
+		},
+		`mode = "push" has no place there`: func(s *fargate.Spec) {
+			s.Job.Kind, s.Job.Logical, s.Job.WAL = job.KindWAL, nil, &job.WAL{Mode: job.WALPush, Server: job.Server{Host: "db"}}
+		},
 		"is a directory of one machine": func(s *fargate.Spec) { s.Job.Repository = "file:///backups" },
 		"the job has no schedule":       func(s *fargate.Spec) { s.Job.Schedule = nil },
 	} {

@@ -89,7 +89,7 @@ func (s Spec) run(jobURL, sum string, log *types.LogConfiguration) types.Contain
 	programs.ReadOnly = aws.Bool(true)
 	return types.ContainerDefinition{
 		Name: aws.String(RunnerContainer), Image: aws.String(cmp.Or(s.Config.Image, stockImage(s.Config.PostgresVersion))), Essential: aws.Bool(true),
-		EntryPoint: []string{program}, Command: append(slices.Clone(s.Job.Kind.Words()), "--job", jobURL),
+		EntryPoint: []string{program}, Command: append(s.Job.Words(), "--job", jobURL),
 		Environment: environment(settings), User: aws.String(nobody), ReadonlyRootFilesystem: aws.Bool(true),
 		MemoryReservation: aws.Int32(runnerMemory), LogConfiguration: log, StopTimeout: aws.Int32(stopSeconds),
 		// An init process hands signals on and collects what pg_dump leaves behind.

@@ -36,11 +36,12 @@ func (s Spec) check() error {
 		scheduled.CheckRole("role_arn", c.RoleARN),
 		scheduled.CheckEnvironment(c.Environment),
 		s.checkNumbers(), s.checkSecrets(), s.checkReach(),
+		deploy.CheckPush(s.Job), deploy.CheckEnds(s.Job, "a run of a workflow ends after hours"),
 	}
 	if c.RoleARN == "" {
 		errs = append(errs, errors.New("role_arn is missing: give the role that a run takes on through OpenID Connect"))
 	}
-	if s.Job.Schedule == nil {
+	if s.Job.Schedule == nil && !s.Job.Receives() {
 		errs = append(errs, errors.New("the job has no schedule"))
 	}
 	return errors.Join(errs...)

@@ -142,8 +142,14 @@ func TestWhatGitHubCannotRunIsRefusedWithTheFix(t *testing.T) {
 		"has no files to back up": func(s *github.Spec) {
 			s.Job.Kind, s.Job.Logical, s.Job.Files = job.KindFiles, nil, &job.Files{Paths: []string{"/srv"}}
 		},
-		`logical.server.sslcert = "/c" is not there`:                        func(s *github.Spec) { s.Job.Logical = &job.Logical{Server: job.Server{SSLCert: "/c", SSLKey: "/k"}} },
-		"role_arn is missing":                                               func(s *github.Spec) { s.Config.RoleARN = "" },
+		`logical.server.sslcert = "/c" is not there`: func(s *github.Spec) { s.Job.Logical = &job.Logical{Server: job.Server{SSLCert: "/c", SSLKey: "/k"}} },
+		"runs all the time, and a run of a workflow ends": func(s *github.Spec) {
+			s.Job.Kind, s.Job.Logical, s.Job.Schedule, s.Job.WAL = job.KindWAL, nil, nil, &job.WAL{Mode: job.WALReceive, Server: job.Server{Host: "db"}}
+		},
+		`mode = "push" has no place there`: func(s *github.Spec) {
+			s.Job.Kind, s.Job.Logical, s.Job.WAL = job.KindWAL, nil, &job.WAL{Mode: job.WALPush, Server: job.Server{Host: "db"}}
+		},
+		"role_arn is missing": func(s *github.Spec) { s.Config.RoleARN = "" },
 		`repository: "infrastructure": give the repository of the workflow`: func(s *github.Spec) { s.Config.Repository = "infrastructure" },
 		"not beginning with GITHUB_":                                        func(s *github.Spec) { s.Config.SlackSecret = "GITHUB_TOKEN" },
 		"which GitHub would evaluate":                                       func(s *github.Spec) { s.Config.Environment = map[string]string{"A": "${{ secrets.OTHER }}"} },

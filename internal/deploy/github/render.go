@@ -152,7 +152,7 @@ func (s Spec) runJob(sum, jobURL string) step {
 	for _, name := range slices.Sorted(maps.Keys(s.Config.Secrets)) {
 		st.env = append(st.env, [2]string{name, "${{ secrets." + s.Config.Secrets[name] + " }}"})
 	}
-	command := append(append([]string{program}, s.Job.Kind.Words()...), "--job", jobURL)
+	command := append(append([]string{program}, s.Job.Words()...), "--job", jobURL)
 	st.run = "set -- " + shell.Join(command...) + "\n"
 	if s.hasDryRun() {
 		st.env = append(st.env, [2]string{"DRY_RUN", "${{ inputs.dry_run }}"})

@@ -1,6 +1,7 @@
 // Package host carries a job to the machine it runs on: a job file, and either a
-// systemd service with its timer or a line for cron. For machines that do not
-// exist yet there is the user data with which cloud-init does the same.
+// systemd service with its timer or a line for cron. A receiver of WAL has a service
+// that runs all the time, and no timer. For machines that do not exist yet there is the
+// user data with which cloud-init does the same.
 //
 // Render is pure and makes the texts; Write and Remove are the thin part that
 // touches the disk. What must not live here: what a job means (package job), how
@@ -17,13 +18,14 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy/shell"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/pgwal"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/schedule"
 )
 
 // Spec is what is needed to run one job on one host. Paths are absolute paths
 // there.
 type Spec struct {
-	Job     job.Job // with Schedule
+	Job     job.Job // with Schedule, but for a receiver
 	JobPath string  // of the job file
 	Runner  string  // of the program pgbackup-runner
 	// RunnerSHA256 of that program is noted in the unit, so that what was
@@ -56,7 +58,7 @@ type Rendered struct {
 	Name    string // of the units and of the file for cron: pgbackup-<job>
 	Job     string // content of the job file
 	Service string // content of <Name>.service
-	Timer   string // content of <Name>.timer
+	Timer   string // content of <Name>.timer; "" of a receiver
 	// Cron is the content of /etc/cron.d/<Name>; "" when CronError is set.
 	Cron string
 	// CronError says why cron can not run the job, such as a time zone that is
@@ -65,6 +67,9 @@ type Rendered struct {
 	// CloudInit is user data that installs runner and job on a machine when it is
 	// made; "" without Fetch.
 	CloudInit string
+	// ArchiveCommand is what archive_command of the server has to be, for a job that
+	// takes WAL by push; "" for others.
+	ArchiveCommand string
 }
 
 // UnitName of a job, without an ending.
@@ -75,16 +80,24 @@ func Render(spec Spec) (Rendered, error) {
 	if err := spec.validate(); err != nil {
 		return Rendered{}, fmt.Errorf("render job %q for a host: %w", spec.Job.Name, err)
 	}
-	when, err := schedule.Parse(spec.Job.Schedule.Cron, spec.Job.Schedule.Timezone)
-	if err != nil {
-		return Rendered{}, fmt.Errorf("render job %q for a host: %w", spec.Job.Name, err)
-	}
 	document, err := spec.Job.Encode()
 	if err != nil {
 		return Rendered{}, err
 	}
-	r := Rendered{Name: UnitName(spec.Job.Name), Job: string(document), Service: spec.service(), Timer: spec.timer(when)}
-	r.Cron, r.CronError = spec.cron(when)
+	r := Rendered{Name: UnitName(spec.Job.Name), Job: string(document), Service: spec.service()}
+	if spec.Job.Receives() {
+		r.CronError = errors.New("a receiver of WAL runs all the time, and cron keeps nothing running: use systemd")
+	} else {
+		when, err := schedule.Parse(spec.Job.Schedule.Cron, spec.Job.Schedule.Timezone)
+		if err != nil {
+			return Rendered{}, fmt.Errorf("render job %q for a host: %w", spec.Job.Name, err)
+		}
+		r.Timer = spec.timer(when)
+		r.Cron, r.CronError = spec.cron(when)
+	}
+	if spec.Job.Pushes() {
+		r.ArchiveCommand = pgwal.ArchiveCommand(spec.Runner, spec.JobPath, spec.EnvironmentFile)
+	}
 	if spec.Fetch != nil {
 		r.CloudInit = spec.cloudInit()
 	}
@@ -93,7 +106,12 @@ func Render(spec Spec) (Rendered, error) {
 
 func (s Spec) validate() error {
 	var errs []error
-	if s.Job.Schedule == nil {
+	switch receives := s.Job.Receives(); {
+	case receives && s.Job.Schedule != nil:
+		errs = append(errs, errors.New("a receiver of WAL runs all the time: it has no schedule"))
+	case receives && s.RandomizedDelay != 0:
+		errs = append(errs, errors.New("a receiver of WAL runs all the time: there is no start to delay"))
+	case !receives && s.Job.Schedule == nil:
 		errs = append(errs, errors.New("the job has no schedule"))
 	}
 	for _, p := range append([]struct{ what, path string }{
@@ -126,8 +144,8 @@ func (s Spec) writePaths() []struct{ what, path string } {
 	return paths
 }
 
-// allWritePaths adds the directory of a directory repository, and the one that a
-// drill puts its server in.
+// allWritePaths adds the directory of a directory repository, the one that a drill puts
+// its server in, and that of what was received and is not stored yet.
 func (s Spec) allWritePaths() []string {
 	var paths []string
 	if at, err := job.ParseRepository(s.Job.Repository); err == nil && at.IsDirectory() {
@@ -135,6 +153,9 @@ func (s Spec) allWritePaths() []string {
 	}
 	if at := s.Job.ScratchDirectory(); at != "" {
 		paths = append(paths, at)
+	}
+	if s.Job.Receives() && s.Job.WAL.Spool != "" {
+		paths = append(paths, s.Job.WAL.Spool)
 	}
 	return append(paths, s.WritePaths...)
 }
@@ -155,16 +176,20 @@ func checkPath(what, p string) error {
 
 // command is the command line of the job, one word each.
 func (s Spec) command() []string {
-	return append(append([]string{s.Runner}, s.Job.Kind.Words()...), "--job", s.JobPath)
+	return append(append([]string{s.Runner}, s.Job.Words()...), "--job", s.JobPath)
 }
 
 // whats says what a run of each kind is, in the description of a unit.
 var whats = map[job.Kind]string{
-	job.KindLogical: "backup", job.KindGlobals: "backup of roles", job.KindConfig: "backup of the configuration",
+	job.KindLogical: "backup", job.KindPhysical: "base backup", job.KindWAL: "check of archived WAL", job.KindGlobals: "backup of roles", job.KindConfig: "backup of the configuration",
 	job.KindFiles: "backup of files", job.KindCommand: "backup of a command's output", job.KindRDSSnapshot: "snapshot",
 	job.KindRotate: "rotation", job.KindVerify: "verification", job.KindDrill: "restore drill", job.KindFreshness: "check for fresh backups",
 }
 
 func (s Spec) describe() string {
-	return fmt.Sprintf("PostgreSQL %s %s (pgbackup)", whats[s.Job.Kind], s.Job.Name)
+	what := whats[s.Job.Kind]
+	if s.Job.Receives() {
+		what = "WAL receiver"
+	}
+	return fmt.Sprintf("PostgreSQL %s %s (pgbackup)", what, s.Job.Name)
 }

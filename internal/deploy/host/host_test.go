@@ -79,7 +79,21 @@ func cases() map[string]Spec {
 	beside := nightly()
 	beside.Job.Kind, beside.Job.Logical, beside.EnvironmentFile = job.KindDrill, nil, "/tmp/secrets.env"
 	beside.Job.Drill = &job.Drill{Into: job.DrillInto{ScratchCluster: &job.ScratchCluster{}}}
-	return map[string]Spec{"plain": nightly(), "drill": drill, "drill that sees tmp": beside, "full": full, "odd names": odd, "socket": socket, "bucket": bucket, "rotate": rotate, "verify": verify, "zone of elsewhere": elsewhere,
+	physical := nightly()
+	physical.Job.Name, physical.Job.Kind, physical.Job.Logical = "base", job.KindPhysical, nil
+	physical.Job.Physical = &job.Physical{Server: job.Server{Host: "/run/postgresql", User: "backup"}, MaxRate: 64 << 20}
+	receive := nightly()
+	receive.Job.Name, receive.Job.Kind, receive.Job.Logical, receive.Job.Schedule = "shop-wal", job.KindWAL, nil, nil
+	receive.Job.WAL = &job.WAL{Mode: job.WALReceive, Server: nightly().Job.Logical.Server, Heartbeat: &job.Heartbeat{}}
+	receive.User, receive.EnvironmentFile, receive.RunnerSHA256 = "postgres", "/etc/pgbackup/secrets.env", strings.Repeat("9c41d2e8", 8)
+	spooled := receive
+	spooled.Job.WAL = &job.WAL{Mode: job.WALReceive, Confirm: job.ConfirmSpooled, Spool: "/srv/wal spool"}
+	spooled.Job.Repository, spooled.ByRunner = "s3://acme-pg-backups/prod?region=us-east-1", true
+	push := nightly()
+	push.Job.Name, push.Job.Kind, push.Job.Logical, push.Job.Schedule.Cron = "shop-wal", job.KindWAL, nil, "*/5 * * * *"
+	push.Job.WAL = &job.WAL{Mode: job.WALPush, DataDirectory: "/var/lib/postgresql/17/main"}
+	push.User, push.EnvironmentFile = "postgres", "/etc/pgbackup/secrets.env"
+	return map[string]Spec{"physical": physical, "receive": receive, "receive spooled": spooled, "push": push, "plain": nightly(), "drill": drill, "drill that sees tmp": beside, "full": full, "odd names": odd, "socket": socket, "bucket": bucket, "rotate": rotate, "verify": verify, "zone of elsewhere": elsewhere,
 		"freshness": freshness, "files": files, "config": config, "command": command, "cloud init": made}
 }
 
@@ -89,6 +103,9 @@ func (r Rendered) golden() string {
 		cron = "error: " + r.CronError.Error() + "\n"
 	}
 	text := "==> job\n" + r.Job + "==> service\n" + r.Service + "==> timer\n" + r.Timer + "==> cron\n" + cron
+	if r.ArchiveCommand != "" {
+		text += "==> archive_command\n" + r.ArchiveCommand + "\n"
+	}
 	if r.CloudInit != "" {
 		text += "==> cloud-init\n" + r.CloudInit
 	}
@@ -140,10 +157,18 @@ func TestSystemdAcceptsEveryUnit(t *testing.T) {
 			}
 			dir := t.TempDir()
 			service, timer := filepath.Join(dir, r.Name+".service"), filepath.Join(dir, r.Name+".timer")
-			if err := Write(File{service, r.Service, 0o644}, File{timer, r.Timer, 0o644}); err != nil {
+			units := []File{{service, r.Service, 0o644}}
+			if !spec.Job.Receives() {
+				units = append(units, File{timer, r.Timer, 0o644})
+			}
+			args := []string{"verify", "--man=no", "--recursive-errors=no"}
+			for _, u := range units {
+				args = append(args, u.Path)
+			}
+			if err := Write(units...); err != nil {
 				t.Fatal(err)
 			}
-			out, err := exec.Command(analyze, "verify", "--man=no", "--recursive-errors=no", service, timer).CombinedOutput()
+			out, err := exec.Command(analyze, args...).CombinedOutput()
 			var said []string
 			for line := range strings.SplitSeq(string(out), "\n") {
 				if strings.Contains(line, r.Name) { // other units of this machine are not ours
@@ -200,6 +225,25 @@ func TestAZoneThatCronDoesNotKnowLeavesTheTimer(t *testing.T) {
 	}
 }
 
+func TestAReceiverIsKeptRunningAndHasNoTimer(t *testing.T) {
+	t.Parallel()
+	r, err := Render(cases()["receive"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Timer != "" || r.Cron != "" || r.CronError == nil || !strings.Contains(r.CronError.Error(), "use systemd") {
+		t.Errorf("timer %q, cron %q, %v", r.Timer, r.Cron, r.CronError)
+	}
+	for _, line := range []string{"Restart=always", "StartLimitIntervalSec=0", "WantedBy=multi-user.target", "ExecStart=/usr/local/bin/pgbackup-runner wal receive --job /etc/pgbackup/nightly.job.json"} {
+		if !strings.Contains(r.Service, line+"\n") {
+			t.Errorf("no line %s in\n%s", line, r.Service)
+		}
+	}
+	if r.ArchiveCommand != "" {
+		t.Errorf("archive_command %q of a receiver", r.ArchiveCommand)
+	}
+}
+
 func TestWhatAHostCanNotRunIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*Spec){
@@ -209,7 +253,11 @@ func TestWhatAHostCanNotRunIsRefusedByName(t *testing.T) {
 		"name of a user":                                         func(s *Spec) { s.User = "postgres\nExecStartPre=/bin/sh" },
 		"no '$' there":                                           func(s *Spec) { s.Runner = "/opt/$x" },
 		"has no schedule":                                        func(s *Spec) { s.Job.Schedule = nil },
-		`write it as "/etc/x"`:                                   func(s *Spec) { s.WritePaths = []string{"/etc/y/../x"} },
+		"it has no schedule": func(s *Spec) {
+			s.Job.Kind, s.Job.Logical, s.Job.WAL = job.KindWAL, nil, &job.WAL{Mode: job.WALReceive}
+		},
+		"there is no start to delay": func(s *Spec) { *s = cases()["receive"]; s.RandomizedDelay = time.Second },
+		`write it as "/etc/x"`:       func(s *Spec) { s.WritePaths = []string{"/etc/y/../x"} },
 	} {
 		spec := nightly()
 		spec.Job.Schedule = &job.Schedule{Cron: "0 2 * * *"}

@@ -23,7 +23,8 @@ func (s Spec) header() string {
 	return "# Written by pgbackup. Changes made by hand are drift and are undone by the next apply.\n"
 }
 
-// service renders the unit that does the job once.
+// service renders the unit that does the job once; of a receiver, the one that keeps it
+// running.
 func (s Spec) service() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -35,9 +36,19 @@ func (s Spec) service() string {
 	if paths := s.allWritePaths(); len(paths) > 0 {
 		line("RequiresMountsFor=%s", words(paths, ""))
 	}
+	if s.Job.Receives() {
+		line("# The server keeps its log for as long as nobody receives it: never give up.")
+		line("StartLimitIntervalSec=0")
+	}
 	line("")
 	line("[Service]")
-	line("Type=oneshot")
+	if s.Job.Receives() {
+		line("Type=exec")
+		line("Restart=always")
+		line("RestartSec=5s")
+	} else {
+		line("Type=oneshot")
+	}
 	if s.RunnerSHA256 != "" {
 		line("# SHA-256 of the runner: %s", s.RunnerSHA256)
 		if !s.ByRunner {
@@ -57,8 +68,10 @@ func (s Spec) service() string {
 	if s.EnvironmentFile != "" {
 		line("EnvironmentFile=-%s", specifiers(s.EnvironmentFile))
 	}
-	line("# 3 is done, with warnings: a good backup must not count as a failed unit.")
-	line("SuccessExitStatus=3")
+	if !s.Job.Receives() {
+		line("# 3 is done, with warnings: a good backup must not count as a failed unit.")
+		line("SuccessExitStatus=3")
+	}
 	line("# The runner ends its own children, so that it can say why and clean up.")
 	line("KillMode=mixed")
 	line("TimeoutStopSec=2min")
@@ -84,6 +97,17 @@ func (s Spec) service() string {
 	line("RestrictSUIDSGID=yes")
 	line("LockPersonality=yes")
 	line("SystemCallArchitectures=native")
+	if s.Job.Receives() {
+		if s.Job.WAL.Spool == "" {
+			line("# What was received and is not stored yet lies there.")
+			line("StateDirectory=%s", UnitName(s.Job.Name))
+			line("StateDirectoryMode=0700")
+			line("Environment=XDG_STATE_HOME=%%S/%s", UnitName(s.Job.Name))
+		}
+		line("")
+		line("[Install]")
+		line("WantedBy=multi-user.target")
+	}
 	return b.String()
 }
 

@@ -39,9 +39,9 @@ func (s Spec) check() error {
 		matches("resources.cpu_limit", c.Resources.CPULimit, quantity, `a quantity such as "2"`),
 		matches("resources.memory_request", c.Resources.MemoryRequest, quantity, `a quantity such as "512Mi"`),
 		matches("resources.memory_limit", c.Resources.MemoryLimit, quantity, `a quantity such as "1Gi"`),
-		s.checkNumbers(), s.checkSecrets(), s.checkVolumes(), s.checkReach(),
+		s.checkNumbers(), s.checkSecrets(), s.checkVolumes(), s.checkReach(), s.checkWAL(),
 	}
-	if s.Job.Schedule == nil {
+	if s.Job.Schedule == nil && !s.Job.Receives() {
 		errs = append(errs, errors.New("the job has no schedule"))
 	}
 	if c.RoleARN != "" && c.PodIdentity {

@@ -1,6 +1,7 @@
-// Package kubernetes carries a job to a Kubernetes cluster: the YAML of a CronJob
-// with the ConfigMap and the ServiceAccount that belong to it, for kubectl, a
-// GitOps repository or Terraform's kubernetes provider to apply.
+// Package kubernetes carries a job to a Kubernetes cluster: the YAML of a CronJob, or
+// of a Deployment for a receiver of WAL, with the ConfigMap and the ServiceAccount that
+// belong to it, for kubectl, a GitOps repository or Terraform's kubernetes provider to
+// apply.
 //
 // It is pure. What must not live here: talking to a cluster, and what a job means
 // (package job).
@@ -56,7 +57,7 @@ type Config struct {
 	SecretFiles map[string]SecretKey // by absolute path, for references file:/path and certificates
 	Volumes     map[string]Volume    // by absolute path, for files to back up
 
-	Suspend      bool          // no run is started
+	Suspend      bool          // no run is started, and no receiver
 	BackoffLimit int           // how often a failed run is tried again
 	Deadline     time.Duration // how late a run may still start; 0 is DefaultDeadline
 }
@@ -92,7 +93,7 @@ type Spec struct {
 
 // Rendered is what is to be applied.
 type Rendered struct {
-	Name           string // of the CronJob and its ConfigMap
+	Name           string // of the CronJob or Deployment and its ConfigMap
 	Namespace      string
 	ServiceAccount string
 	Manifest       string // YAML, several documents
@@ -126,14 +127,10 @@ func render(spec Spec) (Rendered, error) {
 	if err := spec.check(); err != nil {
 		return Rendered{}, err
 	}
-	when, err := schedule.Parse(spec.Job.Schedule.Cron, spec.Job.Schedule.Timezone)
-	if err != nil {
-		return Rendered{}, err
-	}
 	c := spec.Config
 	r := Rendered{Name: Name(spec.Job.Name), Namespace: cmp.Or(c.Namespace, "default")}
 	r.ServiceAccount = cmp.Or(c.ServiceAccount, r.Name)
-	job, err := spec.cronJob(r, when)
+	job, err := spec.workload(r)
 	if err != nil {
 		return Rendered{}, err
 	}
@@ -157,6 +154,18 @@ func render(spec Spec) (Rendered, error) {
 	}
 	r.Manifest = b.String()
 	return r, nil
+}
+
+// workload is the object that runs the job.
+func (s Spec) workload(r Rendered) (any, error) {
+	if s.Job.Receives() {
+		return s.deployment(r)
+	}
+	when, err := schedule.Parse(s.Job.Schedule.Cron, s.Job.Schedule.Timezone)
+	if err != nil {
+		return nil, err
+	}
+	return s.cronJob(r, when)
 }
 
 // createsAccount: an account nobody named belongs to the job, and a role can only

@@ -5,14 +5,18 @@ import (
 	"flag"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/deploy"
@@ -83,7 +87,29 @@ func cases() map[string]kubernetes.Spec {
 	drill := nightly()
 	drill.Job.Kind, drill.Job.Logical = job.KindDrill, nil
 	drill.Job.Drill = &job.Drill{Into: job.DrillInto{ScratchCluster: &job.ScratchCluster{Directory: "/scratch"}}, Checks: []job.DrillCheck{{Name: "orders", SQL: "select count(*) from orders", Expect: "> 0"}}}
-	return map[string]kubernetes.Spec{"nightly": nightly(), "full": full, "files": files, "rotate": rotate, "directory": directory, "drill": drill}
+	physical := nightly()
+	physical.Job.Name, physical.Job.Kind, physical.Job.Logical = "base", job.KindPhysical, nil
+	physical.Job.Physical = &job.Physical{Server: nightly().Job.Logical.Server}
+	return map[string]kubernetes.Spec{"nightly": nightly(), "full": full, "files": files, "rotate": rotate, "directory": directory, "drill": drill,
+		"physical": physical, "receive": receiver(), "spooled": spooled()}
+}
+
+// receiver streams the WAL of the database in the same cluster.
+func receiver() kubernetes.Spec {
+	s := nightly()
+	s.Job.Name, s.Job.Kind, s.Job.Logical, s.Job.Schedule = "shop-wal", job.KindWAL, nil, nil
+	s.Job.WAL = &job.WAL{Mode: job.WALReceive, Server: nightly().Job.Logical.Server, Heartbeat: &job.Heartbeat{}}
+	return s
+}
+
+// spooled confirms what is on a disk of its own.
+func spooled() kubernetes.Spec {
+	s := receiver()
+	s.Job.WAL.Confirm, s.Job.WAL.Spool = job.ConfirmSpooled, "/spool/shop"
+	s.Tags = map[string]string{"team": "data"}
+	s.Config.Volumes = map[string]kubernetes.Volume{"/spool": {Claim: "wal-spool", Writable: true}}
+	s.Config.Suspend = true
+	return s
 }
 
 func TestManifestsAreTheGoldenOnes(t *testing.T) {
@@ -116,6 +142,15 @@ type objects struct {
 	account *corev1.ServiceAccount
 	file    corev1.ConfigMap
 	job     batchv1.CronJob
+	keeps   *appsv1.Deployment // instead of job
+}
+
+// workload is what runs the job: its name, and the pod.
+func (o objects) workload() (metav1.ObjectMeta, corev1.PodSpec) {
+	if o.keeps != nil {
+		return o.keeps.ObjectMeta, o.keeps.Spec.Template.Spec
+	}
+	return o.job.ObjectMeta, o.job.Spec.JobTemplate.Spec.Template.Spec
 }
 
 func read(t *testing.T, manifest string) objects {
@@ -135,6 +170,9 @@ func read(t *testing.T, manifest string) objects {
 			into = &o.file
 		case "CronJob":
 			into = &o.job
+		case "Deployment":
+			o.keeps = &appsv1.Deployment{}
+			into = o.keeps
 		default:
 			t.Fatalf("kind %q", kind.Kind)
 		}
@@ -153,9 +191,9 @@ func TestKubernetesReadsEveryManifestToTheLastField(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := read(t, r.Manifest)
-		pod := o.job.Spec.JobTemplate.Spec.Template.Spec
-		if o.job.Name != r.Name || len(r.Name) > 52 || o.job.Namespace != r.Namespace || pod.ServiceAccountName != r.ServiceAccount {
-			t.Errorf("%s: %s/%s as %s, rendered %+v", name, o.job.Namespace, o.job.Name, pod.ServiceAccountName, r)
+		meta, pod := o.workload()
+		if meta.Name != r.Name || len(r.Name) > 52 || meta.Namespace != r.Namespace || pod.ServiceAccountName != r.ServiceAccount {
+			t.Errorf("%s: %s/%s as %s, rendered %+v", name, meta.Namespace, meta.Name, pod.ServiceAccountName, r)
 		}
 		if wanted := name != "rotate"; (o.account != nil) != wanted {
 			t.Errorf("%s: a service account is there: %v", name, o.account != nil)
@@ -183,6 +221,73 @@ func TestKubernetesReadsEveryManifestToTheLastField(t *testing.T) {
 		}
 		// Quantities are parsed when they are read.
 		_ = pod.Containers[0].Resources.Requests.Memory()
+	}
+}
+
+func TestAReceiverIsOnePodThatIsKeptRunning(t *testing.T) {
+	t.Parallel()
+	for name, replicas := range map[string]int32{"receive": 1, "spooled": 0} {
+		r, err := kubernetes.Render(cases()[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := read(t, r.Manifest)
+		if o.keeps == nil || o.job.Name != "" {
+			t.Fatalf("%s: no Deployment: %s", name, r.Manifest)
+		}
+		d := o.keeps.Spec
+		if *d.Replicas != replicas || d.Strategy.Type != appsv1.RecreateDeploymentStrategyType || d.Template.Spec.RestartPolicy != corev1.RestartPolicyAlways {
+			t.Errorf("%s: %d pods, %s, restarted %s", name, *d.Replicas, d.Strategy.Type, d.Template.Spec.RestartPolicy)
+		}
+		chosen, err := metav1.LabelSelectorAsSelector(d.Selector)
+		if err != nil || !chosen.Matches(labels.Set(d.Template.Labels)) {
+			t.Errorf("%s: the Deployment does not find its pods: %v", name, err)
+		}
+	}
+}
+
+// The probe runs in the shell of the image, whichever that is.
+func TestAReceiverThatHangsIsStartedAnewAndOneThatWaitsIsNot(t *testing.T) {
+	t.Parallel()
+	r, err := kubernetes.Render(receiver())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := read(t, r.Manifest).keeps.Spec.Template.Spec.Containers[0]
+	file := ""
+	for _, e := range c.Env {
+		if e.Name == "PGBACKUP_ALIVE_FILE" {
+			file = e.Value
+		}
+	}
+	if file == "" || c.LivenessProbe == nil || !strings.HasPrefix(file, "/tmp/") {
+		t.Fatalf("probe %v of file %q", c.LivenessProbe, file)
+	}
+	here := filepath.Join(t.TempDir(), "alive")
+	for _, sh := range []string{"dash", "bash"} {
+		asked := func() error {
+			argv := c.LivenessProbe.Exec.Command
+			return exec.Command(sh, argv[1], strings.ReplaceAll(argv[2], file, here)).Run()
+		}
+		if err := os.RemoveAll(here); err != nil {
+			t.Fatal(err)
+		}
+		if err := asked(); err != nil {
+			t.Errorf("%s: one that waits for its turn: %v", sh, err)
+		}
+		if err := os.WriteFile(here, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := asked(); err != nil {
+			t.Errorf("%s: one that works: %v", sh, err)
+		}
+		before := time.Now().Add(-3 * time.Minute)
+		if err := os.Chtimes(here, before, before); err != nil {
+			t.Fatal(err)
+		}
+		if err := asked(); err == nil {
+			t.Errorf("%s: one that hangs is taken for alive", sh)
+		}
 	}
 }
 
@@ -226,7 +331,23 @@ func TestWhatAPodCannotHaveIsRefusedByName(t *testing.T) {
 		`drill.into.scratch_cluster.directory = "/tmp/drills" is not there`: scratchIn("/tmp/drills"),
 		`"/srv/drills" is in a volume that is not writable`:                 scratchIn("/srv/drills"),
 		"/pgbackup is used by the job itself":                               scratchIn("/pgbackup"),
-		"only for x86_64: add it to architectures":                          func(s *kubernetes.Spec) { s.Config.Architecture = "arm64"; delete(s.Runner.SHA256, "arm64") },
+		`archive_command is called by the server on its own machine`: func(s *kubernetes.Spec) {
+			*s = receiver()
+			s.Job.WAL, s.Job.Schedule = &job.WAL{Mode: job.WALPush}, &job.Schedule{Cron: "*/5 * * * *"}
+		},
+		"it has no schedule": func(s *kubernetes.Spec) {
+			*s = receiver()
+			s.Job.Schedule = &job.Schedule{Cron: "*/5 * * * *"}
+		},
+		"backoff_limit and deadline have no meaning for a receiver": func(s *kubernetes.Spec) { *s = receiver(); s.Config.BackoffLimit = 1 },
+		`wal.confirm = "spooled": the server then removes`:          func(s *kubernetes.Spec) { *s = spooled(); s.Config.Volumes = nil },
+		`wal.spool = "/spool/shop" is in a volume that is not writable`: func(s *kubernetes.Spec) {
+			*s = spooled()
+			s.Job.WAL.Confirm = ""
+			s.Config.Volumes["/spool"] = kubernetes.Volume{Claim: "wal-spool"}
+		},
+		"wal.spool: /pgbackup is used by the job itself": func(s *kubernetes.Spec) { *s = receiver(); s.Job.WAL.Spool = "/pgbackup" },
+		"only for x86_64: add it to architectures":       func(s *kubernetes.Spec) { s.Config.Architecture = "arm64"; delete(s.Runner.SHA256, "arm64") },
 	} {
 		spec := nightly()
 		change(&spec)

@@ -52,6 +52,29 @@ type jobSpec struct {
 	Template              podTemplate `json:"template"`
 }
 
+type deployment struct {
+	APIVersion string         `json:"apiVersion"`
+	Kind       string         `json:"kind"`
+	Metadata   metadata       `json:"metadata"`
+	Spec       deploymentSpec `json:"spec"`
+}
+
+type deploymentSpec struct {
+	Replicas             int         `json:"replicas"`
+	RevisionHistoryLimit int         `json:"revisionHistoryLimit"`
+	Strategy             strategy    `json:"strategy"`
+	Selector             selector    `json:"selector"`
+	Template             podTemplate `json:"template"`
+}
+
+type strategy struct {
+	Type string `json:"type"`
+}
+
+type selector struct {
+	MatchLabels map[string]string `json:"matchLabels"`
+}
+
 type podTemplate struct {
 	Metadata metadata `json:"metadata"`
 	Spec     podSpec  `json:"spec"`
@@ -96,8 +119,21 @@ type container struct {
 	Args            []string          `json:"args,omitempty"`
 	Env             []variable        `json:"env,omitempty"`
 	Resources       resources         `json:"resources"`
+	LivenessProbe   *probe            `json:"livenessProbe,omitempty"`
 	SecurityContext containerSecurity `json:"securityContext"`
 	VolumeMounts    []mount           `json:"volumeMounts"`
+}
+
+type probe struct {
+	Exec                execAction `json:"exec"`
+	InitialDelaySeconds int        `json:"initialDelaySeconds"`
+	PeriodSeconds       int        `json:"periodSeconds"`
+	TimeoutSeconds      int        `json:"timeoutSeconds"`
+	FailureThreshold    int        `json:"failureThreshold"`
+}
+
+type execAction struct {
+	Command []string `json:"command"`
 }
 
 type variable struct {

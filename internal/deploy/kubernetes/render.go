@@ -139,7 +139,7 @@ func (s Spec) pod(r Rendered) (podSpec, error) {
 	runner := container{
 		Name: "pgbackup", Image: c.image(),
 		Command:         []string{"/bin/sh", "-c", shell.WarningsAreSuccess(), "pgbackup"},
-		Args:            append(append([]string{program}, s.Job.Kind.Words()...), "--job", path.Join(jobFolder, s.jobFile())),
+		Args:            append(append([]string{program}, s.Job.Words()...), "--job", path.Join(jobFolder, s.jobFile())),
 		Env:             s.environment(sum),
 		Resources:       c.Resources.rendered(),
 		SecurityContext: locked(),

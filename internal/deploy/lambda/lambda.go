@@ -145,7 +145,7 @@ func (s Spec) event() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	event, err := json.Marshal(map[string]any{"args": append(slices.Clone(s.Job.Kind.Words()), "--job", url)})
+	event, err := json.Marshal(map[string]any{"args": append(s.Job.Words(), "--job", url)})
 	return string(event), err
 }
 
@@ -245,6 +245,8 @@ func (s Spec) checkJob() error {
 	switch kind := s.Job.Kind; {
 	case kind == job.KindDrill:
 		bad("a restore drill needs the server and the programs of PostgreSQL, which are not there, and RDS takes longer than 15 minutes to restore a snapshot: run it on Fargate, in Kubernetes, on a host or with GitHub Actions")
+	case kind == job.KindPhysical:
+		bad("a base backup reads a whole server, and a function ends after 15 minutes: run it on Fargate, in Kubernetes or on a host")
 	case kind.NeedsTools():
 		bad("a job of kind %q needs pg_dump, which is not there: run it on Fargate", kind)
 	case kind == job.KindFiles || kind == job.KindCommand:
@@ -254,7 +256,8 @@ func (s Spec) checkJob() error {
 			bad("%s = %q is of a machine, and a function has none: use the reference that there is for it", file.Field, file.Path)
 		}
 	}
-	errs = append(errs, deploy.CheckReferences(deploy.Lambda, s.Job, scheduled.Reach), scheduled.CheckHosts(s.Job, s.Config.Environment))
+	errs = append(errs, deploy.CheckReferences(deploy.Lambda, s.Job, scheduled.Reach), scheduled.CheckHosts(s.Job, s.Config.Environment),
+		deploy.CheckPush(s.Job), deploy.CheckEnds(s.Job, "a function ends after 15 minutes"))
 	if s.Facts.Account == "" || s.Facts.Region == "" {
 		bad("account and region are not known")
 	}

@@ -319,6 +319,15 @@ func TestWhatLambdaCannotDoIsRefusedAtPlan(t *testing.T) {
 		"a restore drill needs the server": func(s *lambda.Spec) {
 			s.Job.Kind, s.Job.Drill = job.KindDrill, &job.Drill{Into: job.DrillInto{ScratchCluster: &job.ScratchCluster{}}}
 		},
+		"runs all the time, and a function ends after 15 minutes": func(s *lambda.Spec) {
+			s.Job.Kind, s.Job.Logical, s.Job.Schedule, s.Job.WAL = job.KindWAL, nil, nil, &job.WAL{Mode: job.WALReceive, Server: job.Server{Host: "db"}}
+		},
+		`mode = "push" has no place there`: func(s *lambda.Spec) {
+			s.Job.Kind, s.Job.Logical, s.Job.WAL = job.KindWAL, nil, &job.WAL{Mode: job.WALPush, Server: job.Server{Host: "db"}}
+		},
+		"a base backup reads a whole server": func(s *lambda.Spec) {
+			s.Job.Kind, s.Job.Physical = job.KindPhysical, &job.Physical{Server: job.Server{Host: "db"}}
+		},
 		"memory of 64 MiB": func(s *lambda.Spec) { s.Config.MemoryMiB = 64 },
 		"timeout 16m0s":    func(s *lambda.Spec) { s.Config.Timeout = 16 * time.Minute },
 		"belong together":  func(s *lambda.Spec) { s.Config.Subnets = []string{"subnet-0aaa0000"} },

@@ -116,7 +116,7 @@ func CheckEnvironment(environment map[string]string) error {
 			errs = append(errs, fmt.Errorf("environment: %.100q is no name of a variable", name))
 		case slices.Contains(secretNames, name):
 			errs = append(errs, fmt.Errorf("environment: %s would hold a secret that everybody can read who may look at the task or function: use a reference such as password_ref = \"secretsmanager:NAME\", and the role for access to AWS", name))
-		case name == "PGBACKUP_RUNNER_SHA256" || name == "PGBACKUP_ARGS" || name == "PGBACKUP_RUNNER_URL":
+		case name == "PGBACKUP_RUNNER_SHA256" || name == "PGBACKUP_ARGS" || name == "PGBACKUP_RUNNER_URL" || name == "PGBACKUP_ALIVE_FILE":
 			errs = append(errs, fmt.Errorf("environment: %s is set by pgbackup itself", name))
 		}
 	}
