@@ -28,6 +28,7 @@ type backupFlags struct {
 	timeLimit, fileName     string
 	directory               string
 	rdsInstance, rdsCluster string
+	physical                physicalFlags
 }
 
 func newBackup(a *app) *cobra.Command {
@@ -39,11 +40,13 @@ repository is, read to its end by two readers on the way, and visible only when 
 it is stored. Roles and tablespaces are stored beside it. Afterwards the source is
 rotated by its policy, if there is one.
 
-Other kinds go into the same repository, under the same policies and holds: globals
-(roles and tablespaces alone), config (the server's configuration), files (directories
+Other kinds go into the same repository, under the same policies and holds: physical (a
+base backup of the whole server, for recovery to any moment; its log is archived by the
+commands wal), globals (roles and tablespaces alone), config (the server's configuration), files (directories
 as a tar) and command (what a program writes; a program that fails is no backup).`,
 		Example: `  pgbackup-runner backup --job /etc/pgbackup/nightly.job.json
   DATABASE_URL=postgres://… pgbackup-runner backup --repository s3://bucket/prefix --hold
+  pgbackup-runner backup --kind physical --source db1 --repository s3://bucket/prefix --checkpoint spread
   pgbackup-runner backup --kind files --path /etc/app --exclude '*.log' --repository file:///var/backups/pg
   pgbackup-runner backup --kind command --source cluster --repository s3://bucket/prefix -- kubectl get configmap -o yaml`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -70,6 +73,7 @@ as a tar) and command (what a program writes; a program that fails is no backup)
 	set.StringVar(&f.directory, "directory", "", "config: read the files of this `FOLDER` instead of asking the server")
 	set.StringVar(&f.rdsInstance, "rds-instance", "", "config: the parameter group of this RDS instance, by `IDENTIFIER`")
 	set.StringVar(&f.rdsCluster, "rds-cluster", "", "config: the parameter group of this RDS cluster, by `IDENTIFIER`")
+	f.physical.register(set)
 	set.StringVar(&f.verify, "verify", "", "streamed (default), or stored: decode our own output again before it counts")
 	set.BoolVar(&f.hold, "hold", false, "keep this backup from every retention rule until it is released")
 	set.BoolVar(&f.dryRun, "dry-run", false, "say what would be backed up and write nothing")
@@ -159,6 +163,8 @@ func (a *app) backup(ctx context.Context, f backupFlags) error {
 // takes lists the points that a run of a kind makes.
 func (a *app) takes(ctx context.Context, kind job.Kind, f backupFlags, r *repo.Repository) ([]take, error) {
 	switch kind {
+	case job.KindPhysical:
+		return a.takePhysical(ctx, f)
 	case job.KindGlobals:
 		return a.takeGlobals(ctx)
 	case job.KindConfig:

@@ -204,6 +204,11 @@ func (b *backupRun) rotateOwn(ctx context.Context, source, kind string) {
 	if n := len(out.Delete); n > 0 {
 		b.say("Rotated %s: deleted %d, kept %d.", source, n, len(out.Keep))
 	}
+	for _, w := range out.WAL {
+		if w.Delete.Files > 0 {
+			b.sayWAL([]rotate.WAL{w}, false)
+		}
+	}
 }
 
 // finish prints the document and sums up.

@@ -19,7 +19,8 @@ func newCat(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "cat latest|ID", Short: "Write a backup's plain bytes to standard output", Args: cobra.ExactArgs(1),
 		Long: `Write what was backed up, decrypted and decompressed, to standard output: what pg_dump
-made, the tar of files and configuration, the output of a command. Everything is checked
+made, the tar of files, configuration or a whole data directory, the output of a
+command. Everything is checked
 on the way; if something is wrong the exit code is not 0, so use "set -o pipefail" in
 scripts.`,
 		Example: "  pgbackup-runner cat latest | pg_restore --dbname app_restored\n  pgbackup-runner cat latest --stream globals | psql\n  pgbackup-runner cat latest --kind files | tar -t",
@@ -34,7 +35,7 @@ scripts.`,
 }
 
 // catStreams are those that mean something to people.
-var catStreams = []string{logical.StreamArchive, logical.StreamGlobals, logical.StreamTables, contents.StreamEntries, contents.StreamOutput}
+var catStreams = []string{logical.StreamArchive, logical.StreamGlobals, logical.StreamTables, contents.StreamEntries, contents.StreamManifest, contents.StreamOutput}
 
 func (a *app) cat(ctx context.Context, name, kind, stream string, frozen thawFlags) error {
 	if stream != "" && !slices.Contains(catStreams, stream) {

@@ -28,6 +28,8 @@ type finding struct {
 type doctor struct {
 	*app
 	findings []finding
+	// unreachable: the server of base backups could not be connected to, which was said.
+	unreachable bool
 }
 
 func (d *doctor) add(check string, result verdict, fix, format string, args ...any) {
@@ -39,7 +41,11 @@ func newDoctor(a *app) *cobra.Command {
 		Use: "doctor", Short: "Check everything a backup needs and say how to fix what is missing", Args: cobra.NoArgs,
 		Long: `Look at the server, the rights of the role, PostgreSQL's programs, the repository, the
 key and the policy, as the next backup would use them. A scratch object is written to
-the repository and removed again.`,
+the repository and removed again.
+
+Of a job of kind physical or wal: that the role may replicate and pg_hba.conf admits it,
+the server's settings, WAL senders and slot, its archiver, that its WAL comes into the
+repository, the spool of this machine and the rights for the heartbeat.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.doctor(cmd.Context()) },
 	}
 }
@@ -48,6 +54,7 @@ func (a *app) doctor(ctx context.Context) error {
 	d := &doctor{app: a}
 	d.repository(ctx)
 	d.databases(ctx)
+	d.continuous(ctx)
 	d.contents(ctx)
 	worst := good
 	for _, f := range d.findings {

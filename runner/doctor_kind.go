@@ -12,7 +12,7 @@ import (
 // contents checks what a job of another kind than logical would back up, by a dry
 // run of it.
 func (d *doctor) contents(ctx context.Context) {
-	if d.job == nil || !d.job.Kind.MakesPoints() || d.job.Kind == job.KindLogical || d.job.Kind == job.KindRDSSnapshot {
+	if d.job == nil || !d.job.Kind.MakesPoints() || d.job.Kind == job.KindLogical || d.job.Kind == job.KindRDSSnapshot || d.unreachable {
 		return
 	}
 	check := string(d.job.Kind)

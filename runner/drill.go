@@ -28,7 +28,7 @@ type drillFlags struct {
 	thaw                      thawFlags
 	seed                      int64
 	jobs                      int
-	kind                      string
+	kind, inDatabase          string
 	markdown, junit           string // files to write
 	dryRun                    bool
 }
@@ -47,6 +47,12 @@ PostgreSQL on this machine, listens on a socket only, and is removed again; with
 reach others from there (subscriptions, passwords of foreign servers, schedulers) is
 not restored, and named in the report.
 
+With --kind physical a base backup is restored, and recovered with the archived WAL to
+a moment by chance among those that can be reached, or to the newest (latest) or the
+oldest. The newest heartbeat and commit that the server then knows of prove the moment,
+and tell with the newest archived commit how much would have been lost. Such a server
+does not archive, and replays WAL that the runner brings it.
+
 Without a job every source under --policy is drilled, or --source. A job of kind drill
 says all of it; flags and arguments change that for once, and such a run counts as one
 by hand.
@@ -60,12 +66,13 @@ from orders', with --expect 'recent=true' (the default), 'recent=> 100' or
 'recent=non-empty'. A file for --checks holds {"NAME": {"sql": …, "expect": …,
 "timeout": …}}.
 
-The exit code is 0 when all is proven, 3 when it is with warnings or the restore took
-longer than the policy's objective, 6 when a backup is bad, which marks it, and 1 when
+The exit code is 0 when all is proven, 3 when it is with warnings or an objective of
+the policy was not kept (RTO, or RPO of kind physical), 6 when a backup is bad, which marks it, and 1 when
 the drill could not run, which says nothing about the backup.`,
 		Example: `  pgbackup-runner drill --repository s3://acme-pg-backups/prod --policy prod
   pgbackup-runner drill random --job /etc/pgbackup/weekly.job.json --seed 42
   pgbackup-runner drill latest --source app@db1 --check 'orders=select count(*) from orders' --expect 'orders=> 1000' --report-markdown drill.md
+  pgbackup-runner drill --kind physical --policy prod --check-database app --check 'orders=select count(*) from orders' --expect 'orders=> 1000'
   pgbackup-runner drill 20260301T020000Z-abcdefgh --into-database postgres://drills@staging.example.org/postgres --amcheck`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.drill(cmd, args, f) },
@@ -84,7 +91,8 @@ func (f *drillFlags) register(set *pflag.FlagSet) {
 	set.BoolVar(&f.amcheck, "amcheck", false, "also look at tables and indexes with pg_amcheck")
 	set.Int64Var(&f.seed, "seed", 0, "of random: the same `NUMBER` chooses the same of the same points")
 	set.IntVar(&f.jobs, "jobs", 0, "workers (default the number of processors, at most 8)")
-	set.StringVar(&f.kind, "kind", "", "of the points: logical (default) or rds_snapshot, which is restored into a temporary RDS instance")
+	set.StringVar(&f.kind, "kind", "", "of the points: logical (default), physical, which is recovered to a moment, or rds_snapshot, which is restored into a temporary RDS instance")
+	set.StringVar(&f.inDatabase, "check-database", "", "of kind physical: the `NAME` of the database that checks and pg_amcheck look at (default postgres for checks, all of them for pg_amcheck)")
 	set.StringVar(&f.markdown, "report-markdown", "", "also write the reports to this `FILE`, for people")
 	set.StringVar(&f.junit, "report-junit", "", "also write the reports to this `FILE`, as CI systems read test results")
 	set.BoolVar(&f.dryRun, "dry-run", false, "say what would be done and do nothing")
@@ -101,7 +109,8 @@ type drilling struct {
 	from, to  *repo.Repository
 	policy    string
 	revision  int
-	objective time.Duration
+	objective time.Duration // of the restore
+	rpo       time.Duration
 	limit     time.Duration
 	sources   []string
 }
@@ -151,7 +160,7 @@ func (d *drilling) open(ctx context.Context) (err error) {
 	return nil
 }
 
-// readPolicy finds the objective for the restore.
+// readPolicy finds the objectives.
 func (d *drilling) readPolicy(ctx context.Context) error {
 	name := d.policyName()
 	var document policy.Document
@@ -175,7 +184,7 @@ func (d *drilling) readPolicy(ctx context.Context) error {
 		}
 		d.revision, document = rev.Number, rev.Document
 	}
-	d.objective = document.Objectives.RTO.Approx()
+	d.objective, d.rpo = document.Objectives.RTO.Approx(), document.Objectives.RPO.Approx()
 	return nil
 }
 
@@ -187,7 +196,7 @@ func (d *drilling) options(ctx context.Context, source string) drill.Options {
 	}
 	return drill.Options{
 		Repo: d.from, Reports: d.to, Drill: d.what, Name: d.name, Source: source, Point: d.point,
-		Policy: d.policy, PolicyRevision: d.revision, Objective: d.objective, Lag: d.lag(ctx, source),
+		Policy: d.policy, PolicyRevision: d.revision, Objective: d.objective, RPO: d.rpo, Lag: d.lag(ctx, source),
 		Connect: d.connect, Instances: drillInstances{d.app, d.to}, Limit: d.limit,
 		By: by(), Runner: runnerVersion(), Host: host, Now: d.now, Log: d.log,
 		Readable: func(ctx context.Context, ref repo.Ref, bring bool) error {

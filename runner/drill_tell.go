@@ -124,6 +124,12 @@ func (d *drilling) tellDrill(r drillreport.Report) {
 	default:
 		d.say("Could not run: %s.", printable(r.Point.Source))
 	}
+	if rec := r.Recovery; rec != nil {
+		d.say("  Recovered %s.", rec.Words())
+	}
+	if r.RPO != nil && r.Recovery != nil {
+		d.say("  Would have been lost: %s.", r.RPO.Words())
+	}
 	if c := r.Contents; c.Tables > 0 && len(c.Differences) == 0 {
 		d.say("  %s, %s, all equal to the backup.", plural(c.Tables, "table"), plural(c.Rows, "row"))
 	}

@@ -39,6 +39,9 @@ func (d *drilling) read(args []string) error {
 	if f.jobs != 0 {
 		d.what.Jobs = f.jobs
 	}
+	if f.inDatabase != "" {
+		d.what.Database = f.inDatabase
+	}
 	d.what.AmCheck = d.what.AmCheck || f.amcheck
 	d.what.Archived = d.what.Archived || f.thaw.ask
 	if !d.what.Archived {
@@ -72,6 +75,8 @@ func (d *drilling) readPlace() error {
 	switch {
 	case f.into != "" && f.into != "scratch":
 		return usagef("--into %q is not known: give scratch, or --into-database URI", f.into)
+	case f.database != "" && d.what.Kind == string(job.KindPhysical):
+		return usagef("--into-database has no room for a whole server (--kind physical): leave it out, and it becomes a scratch server")
 	case f.database != "" && (f.into != "" || f.directory != ""):
 		return usagef("--into-database and a scratch server are two places: give one")
 	case f.database != "":

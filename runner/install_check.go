@@ -66,16 +66,20 @@ func (a *app) unsetVariables(f installFlags) []string {
 // otherDeployments warns when the job would run twice.
 func (a *app) otherDeployments(f installFlags, files []host.File) []string {
 	unit := host.UnitName(a.job.Name)
+	places := []string{
+		filepath.Join(systemdFolder, unit+".timer"), filepath.Join(cronFolder, unit),
+		filepath.Join(f.folder, unit+".timer"), filepath.Join(f.folder, unit),
+	}
+	if a.job.Receives() {
+		places = append(places, filepath.Join(systemdFolder, unit+".service"))
+	}
 	mine := map[string]bool{}
 	for _, file := range files {
 		mine[file.Path] = true
 	}
 	var warnings []string
 	seen := map[string]bool{}
-	for _, p := range []string{
-		filepath.Join(systemdFolder, unit+".timer"), filepath.Join(cronFolder, unit),
-		filepath.Join(f.folder, unit+".timer"), filepath.Join(f.folder, unit),
-	} {
+	for _, p := range places {
 		if !mine[p] && !seen[p] && exists(p) {
 			warnings = append(warnings, fmt.Sprintf("a job named %q is deployed already in %s and will run twice: take one away with `pgbackup-runner install --remove`", a.job.Name, p))
 		}

@@ -29,7 +29,12 @@ func (a *app) uninstall(ctx context.Context, f installFlags) error {
 		return nil
 	}
 	if !f.noStart {
-		if err := systemctl(ctx, "disable", "--now", unit+".timer"); err != nil {
+		// What is installed may be of another kind than the job is by now.
+		starter := unit + ".service"
+		if exists(filepath.Join(f.folder, unit+".timer")) {
+			starter = unit + ".timer"
+		}
+		if err := systemctl(ctx, "disable", "--now", starter); err != nil {
 			a.warn(err.Error())
 		}
 	}

@@ -34,7 +34,7 @@ func (a *app) backupKind(flag string) (job.Kind, error) {
 	case a.job == nil:
 		return job.Kind(flag), nil
 	case !a.job.Kind.MakesPoints():
-		return "", usagef("job %q is of kind %s: run `pgbackup-runner %s --job %s`", a.job.Name, a.job.Kind, strings.Join(a.job.Kind.Words(), " "), a.flags.job)
+		return "", usagef("job %q is of kind %s: run `pgbackup-runner %s --job %s`", a.job.Name, a.job.Kind, strings.Join(a.job.Words(), " "), a.flags.job)
 	case flag != "" && flag != string(a.job.Kind):
 		return "", usagef("--kind %s: job %q is of kind %s: leave --kind out, or --job", flag, a.job.Name, a.job.Kind)
 	}

@@ -39,9 +39,12 @@ func invoke() exitcode.Code {
 	// Without this a reader that goes away kills us before leases are given back.
 	// Ignoring the signal would be inherited by pg_dump; a channel is not.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	if fetchesWAL(os.Args[1:]) {
+		asRestoreCommand()
+	}
 	if err := checkSelf(os.Getenv(envSelf)); err != nil {
 		fmt.Fprintln(os.Stderr, "pgbackup-runner: "+oneLine(err.Error()))
-		return codeOf(err)
+		return endCode(context.Background(), os.Args[1:], err)
 	}
 	ctx, stop := untilSignal(context.Background(), os.Stderr)
 	defer stop()
@@ -96,12 +99,15 @@ func (a *app) run(ctx context.Context, args []string) exitcode.Code {
 	if a.failure = errorLine(ctx, err); a.failure != "" {
 		fmt.Fprintln(a.err, "pgbackup-runner: "+a.failure)
 	}
-	return endCode(ctx, err)
+	return endCode(ctx, args, err)
 }
 
 // endCode is the exit code of a run that ended with err. Whatever broke first when
 // everything was stopped, the run failed.
-func endCode(ctx context.Context, err error) exitcode.Code {
+func endCode(ctx context.Context, args []string, err error) exitcode.Code {
+	if fetchesWAL(args) {
+		return fetchCode(ctx, err)
+	}
 	if err != nil && errors.As(context.Cause(ctx), new(interrupted)) {
 		return exitcode.Failed
 	}
@@ -132,7 +138,7 @@ func untilSignal(parent context.Context, stderr io.Writer) (context.Context, con
 		select {
 		case <-signals:
 			fmt.Fprintln(stderr, "pgbackup-runner: interrupted twice: ended without cleaning up; the next run does it")
-			os.Exit(int(exitcode.Failed))
+			os.Exit(int(endCode(ctx, os.Args[1:], context.Cause(ctx))))
 		case <-done:
 		}
 	}()

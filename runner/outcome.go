@@ -21,6 +21,7 @@ type outcome struct {
 	drills       []observe.Drill
 	warnings     []string
 	ages         map[string]float64 // seconds of the newest good point, by source
+	wal          *walSeen           // nil: nothing was looked at
 }
 
 // madePoint notes a committed point. Every command that makes points calls it,

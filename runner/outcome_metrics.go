@@ -74,6 +74,7 @@ func (t *telling) numbers(report observe.Report) observe.Numbers {
 		add(p.Source, metric.StoredBytes, float64(p.Stored))
 		add(p.Source, metric.PlainBytes, float64(p.Plain))
 	}
+	t.sofar().walNumbers(n.Run)
 	for source, seconds := range t.sofar().ages {
 		add(source, metric.Age, seconds)
 	}
@@ -96,7 +97,7 @@ func couldNotRun(report observe.Report) float64 {
 
 // measure adds what the repository says after the run.
 func (t *telling) measure(ctx context.Context, n *observe.Numbers) {
-	if t.opened == nil {
+	if t.opened == nil || t.job.Kind == job.KindWAL { // every few minutes is too often to count all that is stored
 		return
 	}
 	ctx, stop := context.WithTimeout(ctx, measureLimit)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,7 @@ const (
 // numbers of the run. A command knows nothing of that, it only notes what it did.
 func (a *app) tellOfJobs(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
+		a.tellOfJobs(cmd)
 		if run := cmd.RunE; isJobCommand(cmd) {
 			cmd.RunE = func(cmd *cobra.Command, args []string) error {
 				if !a.runsJob(cmd, args) {
@@ -39,16 +41,20 @@ func (a *app) tellOfJobs(root *cobra.Command) {
 	}
 }
 
-// isJobCommand reports whether some kind of job runs the command.
+// isJobCommand reports whether some kind of job runs the command, and ends. A receiver
+// of WAL does not: nobody waits for its end, and it tells by itself how it stands.
 func isJobCommand(cmd *cobra.Command) bool {
-	return slices.ContainsFunc(job.Kinds(), func(kind string) bool { return job.Kind(kind).Words()[0] == cmd.Name() })
+	return slices.ContainsFunc(job.Verbs(), func(words []string) bool { return slices.Equal(words, wordsOf(cmd)) })
 }
+
+// wordsOf a command, without the program's name.
+func wordsOf(cmd *cobra.Command) []string { return strings.Fields(cmd.CommandPath())[1:] }
 
 // runsJob tells whether this is a run of the job. A verification of what a backup
 // job made, started by hand with its job file, is none: it would pass for a backup.
 // Nor is a dry run, or one of something else than the job says.
 func (a *app) runsJob(cmd *cobra.Command, args []string) bool {
-	if a.job == nil || a.job.Kind.Words()[0] != cmd.Name() {
+	if a.job == nil || !slices.Equal(a.job.Verb(), wordsOf(cmd)) {
 		return false
 	}
 	if dry := cmd.Flags().Lookup("dry-run"); dry != nil && dry.Value.String() == "true" {
@@ -72,7 +78,7 @@ type telling struct {
 // tell runs the job and tells of it. Trouble in telling is a warning: it never
 // fails what succeeded, nor hides why something failed.
 func (a *app) tell(cmd *cobra.Command, run func() error) error {
-	t := &telling{app: a, report: a.newReport(cmd.Name())}
+	t := &telling{app: a, report: a.newReport(strings.Join(wordsOf(cmd), " "))}
 	t.begin(cmd.Context())
 	err := run()
 	return t.end(cmd.Context(), err)
@@ -146,7 +152,7 @@ func (t *telling) ended(ctx context.Context, err error) observe.Report {
 	r, o := t.report, t.sofar()
 	r.End = t.now().UTC()
 	r.Seconds = r.End.Sub(r.Start).Seconds()
-	code := endCode(ctx, err)
+	code := endCode(ctx, t.args, err)
 	r.Event, r.ExitCode, r.Outcome = observe.EventOf(code), &code, code.String()
 	r.Error = errorLine(ctx, t.withKeyTrail(withoutOutput(err)))
 	r.Warnings, r.Points, r.DeletedPoints, r.DeletedBytes = o.warnings, o.points, o.deleted, o.deletedBytes

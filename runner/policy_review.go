@@ -13,16 +13,18 @@ import (
 // reviewed is what a change means for the points there are, in the document of
 // `policy diff --impact`.
 type reviewed struct {
-	AsOf      time.Time       `json:"as_of"`
-	Points    int             `json:"points"` // lost
-	Bytes     int64           `json:"bytes"`
-	Spared    int             `json:"spared"`
-	Waiting   int             `json:"waiting"` // of the spared: go once what keeps them is put right
-	Gained    int             `json:"gained"`
-	Code      string          `json:"code"`              // approves it; empty when nothing is lost, or it is no change one could apply
-	NoCode    string          `json:"no_code,omitempty"` // why there is none although something is lost
-	Groups    []reviewedGroup `json:"groups"`
-	Sentences []string        `json:"sentences"`
+	AsOf    time.Time       `json:"as_of"`
+	Points  int             `json:"points"` // lost
+	Bytes   int64           `json:"bytes"`
+	Spared  int             `json:"spared"`
+	Waiting int             `json:"waiting"` // of the spared: go once what keeps them is put right
+	Gained  int             `json:"gained"`
+	Code    string          `json:"code"`              // approves it; empty when nothing is lost, or it is no change one could apply
+	NoCode  string          `json:"no_code,omitempty"` // why there is none although something is lost
+	Groups  []reviewedGroup `json:"groups"`
+	// Windows are since when servers can be recovered to any moment.
+	Windows   []reviewedWindow `json:"windows"`
+	Sentences []string         `json:"sentences"`
 }
 
 type reviewedGroup struct {
@@ -37,6 +39,14 @@ type reviewedGroup struct {
 	OldestAfter  *time.Time `json:"oldest_after"`
 	GapBefore    int64      `json:"gap_before_seconds"`
 	GapAfter     int64      `json:"gap_after_seconds"`
+}
+
+type reviewedWindow struct {
+	Source string     `json:"source"`
+	System string     `json:"system_identifier"`
+	Before *time.Time `json:"from_before"` // null when there is none
+	After  *time.Time `json:"from_after"`
+	Lost   bool       `json:"lost"`
 }
 
 // review reads the repository and works out what the change of a policy from one
@@ -82,12 +92,15 @@ func (a *app) review(ctx context.Context, r *repo.Repository, name string, from,
 
 func tellReview(i impact.Impact, code string) *reviewed {
 	told := &reviewed{AsOf: i.AsOf.UTC(), Points: i.Points, Bytes: i.Bytes, Spared: i.Spared, Waiting: i.Waiting, Gained: i.Gained, Code: code,
-		Groups: []reviewedGroup{}, Sentences: nonNil(i.Sentences)}
+		Groups: []reviewedGroup{}, Windows: []reviewedWindow{}, Sentences: nonNil(i.Sentences)}
 	for _, g := range i.Groups {
 		told.Groups = append(told.Groups, reviewedGroup{
 			Source: g.Source, Kind: g.Kind, Before: g.Before, After: g.After, Lost: g.Lost, LostBytes: g.LostBytes, Gained: g.Gained,
 			OldestBefore: known(g.OldestBefore), OldestAfter: known(g.OldestAfter), GapBefore: int64(g.GapBefore.Seconds()), GapAfter: int64(g.GapAfter.Seconds()),
 		})
+	}
+	for _, w := range i.Windows {
+		told.Windows = append(told.Windows, reviewedWindow{Source: w.Source, System: w.System, Before: known(w.Before), After: known(w.After), Lost: w.Lost})
 	}
 	return told
 }

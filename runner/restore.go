@@ -36,18 +36,16 @@ type restoreFlags struct {
 	hooks                hookFlags
 	thaw                 thawFlags
 	foreign              foreignFlags
+	recover              recoverFlags
 }
 
 // hookFlags are the commands around a restore into a database.
 type hookFlags struct{ before, after, timeout string }
 
-// laterRestoreFlags are known to the design and not to this version.
-var laterRestoreFlags = []string{"target-time"}
-
 func newRestore(a *app) *cobra.Command {
 	var f restoreFlags
 	cmd := &cobra.Command{
-		Use: "restore latest|ID|TIME|PATH|URL", Short: "Restore a backup: into a database, a directory or a file", Args: cobra.ExactArgs(1),
+		Use: "restore latest|ID|TIME|PATH|URL", Short: "Restore a backup: into a database, a directory or a file", Args: cobra.MaximumNArgs(1),
 		Long: `Restore a logical backup, with several workers that read their parts straight from
 the repository, and compare every table's rows and hash with the backup. The database
 is made if it does not exist, and refused if anything is in it.
@@ -73,7 +71,21 @@ variables.
 
 Files and configuration are restored into a directory that is new or empty: what was
 /etc/app is then DIRECTORY/etc/app. --diff shows what restoring a configuration would
-change today. The output of a command, and globals, are restored into a file.`,
+change today. The output of a command, and globals, are restored into a file.
+
+A base backup is restored into a data directory (--to-directory), by parallel reads,
+every file held against the server's own checksum, with the settings that have the
+server recover by the archived WAL to --target-time, --target-lsn, --target-xid,
+--target-name, or to all there is. The base backup is chosen by the target; one that
+can not be reached is refused, with the times that can be (exit code 4). --delta brings
+a stopped data directory of the same system to that state and fetches only what
+differs. --start starts the server where nobody reaches it, waits for the target, says
+which moment it has come to, and starts it as it is configured. As root, the files are
+given to the directory's owner. A restore that was killed is repeated by the same
+command; until it has ended no server starts on the directory.
+
+The server calls this program's wal fetch for its log, as the user it runs as: the
+repository and its key must be readable for that user.`,
 		Example: `  pgbackup-runner restore latest --job nightly.job.json --to-database app_restored
   pgbackup-runner restore 2026-03-01T02:30:00Z --job nightly.job.json --to-database app --replace --dry-run
   pgbackup-runner restore latest --job nightly.job.json --to-database app --replace --approval RESTORE-PROD-20260301
@@ -81,13 +93,21 @@ change today. The output of a command, and globals, are restored into a file.`,
   pgbackup-runner restore 20260301T020000Z-abcdefgh --to-database postgres://postgres@other.example.org/app
   pgbackup-runner restore /var/backups/app.sql.gz --to-database app_restored
   pgbackup-runner restore latest --kind files --to-directory /tmp/app
-  pgbackup-runner restore latest --job config.json --diff`,
+  pgbackup-runner restore latest --job config.json --diff
+  pgbackup-runner restore --target-time 2026-03-01T09:45:00Z --job base.job.json --to-directory /var/lib/postgresql/15/main --delta --start
+  pgbackup-runner restore --target-time 2026-03-01T09:45:00Z --job base.job.json --to-directory /srv/copy --archive-mode off --tablespace-dir /srv/copy-spaces --dry-run`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// A database that takes the place of another is asked for everything at once.
 			if f.replace && !cmd.Flags().Changed("analyze") {
 				f.analyze = true
 			}
-			return a.restore(cmd.Context(), args[0], f)
+			switch {
+			case len(args) == 1:
+				return a.restore(cmd.Context(), args[0], f)
+			case f.recover.aims():
+				return a.restore(cmd.Context(), "latest", f)
+			}
+			return usagef("restore: say what: latest, an id, a time, or a file; for a base backup a target will do, such as --target-time; see `pgbackup-runner restore --help`")
 		},
 	}
 	f.register(cmd.Flags())
@@ -117,7 +137,7 @@ func (f *restoreFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.hooks.before, "before-hook", "", "`COMMAND` for the shell to run before anything is restored; if it fails nothing is")
 	set.StringVar(&f.hooks.after, "after-hook", "", "`COMMAND` for the shell to run afterwards, whatever became of the restore; if it fails the exit code is 3")
 	set.StringVar(&f.hooks.timeout, "hook-timeout", "", "how long each hook may run, a `DURATION` (default 5m)")
-	set.StringVar(&f.directory, "to-directory", "", "files, config: the `DIRECTORY` to restore into")
+	set.StringVar(&f.directory, "to-directory", "", "files, config, physical: the `DIRECTORY` to restore into")
 	set.StringVar(&f.file, "to-file", "", "command, globals: the `FILE` to write; `cat` writes to standard output")
 	set.BoolVar(&f.overwrite, "overwrite", false, "replace files of the same names in a directory that is not empty, or the file")
 	set.BoolVar(&f.diff, "diff", false, "config: show what it would change today, and change nothing")
@@ -126,6 +146,7 @@ func (f *restoreFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.today.RDSCluster, "rds-cluster", "", "with --diff: today's is that of this RDS cluster, by `IDENTIFIER`")
 	f.thaw.register(set)
 	f.foreign.register(set)
+	f.recover.register(set)
 }
 
 // selects tells whether only a part of the backup is wanted.
@@ -150,8 +171,8 @@ func (f restoreFlags) check() error {
 		return usagef("restore: --with-dependencies brings what --without-unmet leaves out: give one")
 	case f.verifyOnly && (f.dryRun || f.replace):
 		return usagef("restore: --verify-only restores nothing: leave --dry-run and --replace out")
-	case f.to == "" && (f.hooks.before != "" || f.hooks.after != ""):
-		return usagef("restore: hooks belong to --to-database")
+	case f.to == "" && f.directory == "" && (f.hooks.before != "" || f.hooks.after != ""):
+		return usagef("restore: hooks belong to --to-database, and to base backups")
 	case f.to == "" && (f.selects() || len(f.roles) > 0):
 		return usagef("restore: --table, --schema, --data-only, --schema-only and --map-role belong to --to-database")
 	}
@@ -159,6 +180,9 @@ func (f restoreFlags) check() error {
 		return err
 	}
 	if _, err := f.thaw.plan(); err != nil {
+		return err
+	}
+	if err := f.recover.check(f); err != nil {
 		return err
 	}
 	_, err := f.hooks.limit()
@@ -183,6 +207,12 @@ func (h hookFlags) limit() (time.Duration, error) {
 func (a *app) restore(ctx context.Context, name string, f restoreFlags) error {
 	if err := f.check(); err != nil {
 		return err
+	}
+	if flag := f.recover.given(); flag != "" {
+		f.kind = string(job.KindPhysical)
+		if isForeign(name) {
+			return usagef("restore: %s belongs to base backups, %s is a file", flag, name)
+		}
 	}
 	if isForeign(name) {
 		return a.restoreForeign(ctx, name, f)
@@ -213,10 +243,16 @@ func (a *app) restore(ctx context.Context, name string, f restoreFlags) error {
 	if err := fits(point, way); err != nil {
 		return err
 	}
+	if err := f.fitsKind(name, point.Kind); err != nil {
+		return err
+	}
 	var warnings []string
 	if point.Condemned {
 		warnings = append(warnings, point.String()+" was found bad by a verification; it is restored because it was named")
 		a.warn(warnings...)
+	}
+	if point.Kind == string(job.KindPhysical) {
+		return a.restorePhysical(ctx, r, point, name != "latest", f, warnings)
 	}
 	frozen := f.thaw
 	if f.dryRun {

@@ -22,7 +22,7 @@ type restoreWay struct {
 
 var restoreWays = []restoreWay{
 	{"--to-database", []string{string(job.KindLogical)}},
-	{"--to-directory", []string{string(job.KindFiles), string(job.KindConfig)}},
+	{"--to-directory", []string{string(job.KindFiles), string(job.KindConfig), string(job.KindPhysical)}},
 	{"--to-file", []string{string(job.KindCommand), string(job.KindGlobals)}},
 	{"--diff", []string{string(job.KindConfig)}},
 }
@@ -38,13 +38,33 @@ func (f restoreFlags) way() (restoreWay, error) {
 	}
 	switch {
 	case len(given) == 0:
-		return restoreWay{}, usagef("restore: say where to: --to-database NAME (on the server of --database or the job) or --to-database postgres://user@host/name; --to-directory for files and configuration (or --diff), --to-file for globals and the output of a command")
+		return restoreWay{}, usagef("restore: say where to: --to-database NAME (on the server of --database or the job) or --to-database postgres://user@host/name; --to-directory for files, configuration (or --diff) and base backups, --to-file for globals and the output of a command")
 	case len(given) > 1:
 		return restoreWay{}, usagef("restore: %s and %s are two ways: give one", given[0].flag, given[1].flag)
-	case f.dryRun && f.to == "":
-		return restoreWay{}, usagef("restore: --dry-run belongs to --to-database; `pgbackup-runner cat ID --stream entries` lists what is in a tar")
+	case f.dryRun && f.to == "" && f.directory == "":
+		return restoreWay{}, errDryRun
 	}
 	return given[0], nil
+}
+
+var errDryRun = usagef("restore: --dry-run belongs to --to-database, and to base backups; `pgbackup-runner cat ID --stream entries` lists what is in a tar")
+
+// fitsKind holds that flags which only some kinds have are given to one of them.
+func (f restoreFlags) fitsKind(name, kind string) error {
+	physical := kind == string(job.KindPhysical)
+	switch {
+	case physical && looksLikeTime.MatchString(name):
+		return usagef("restore: the moment to recover a base backup's server to is given by --target-time %s; which base backup is taken follows from it", name)
+	case physical && (f.noOwner || f.overwrite):
+		return usagef("restore: --no-owner and --overwrite have no meaning for a base backup; --delta brings a data directory to its state")
+	case physical || f.to != "":
+		return nil
+	case f.dryRun:
+		return errDryRun
+	case f.hooks.before != "" || f.hooks.after != "":
+		return usagef("restore: hooks belong to --to-database, and to base backups")
+	}
+	return nil
 }
 
 // fits holds that a point of a kind can be restored in a way.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -98,9 +97,6 @@ func flagError(cmd *cobra.Command, err error) error {
 	}
 	hint := ""
 	if unknown := (*pflag.NotExistError)(nil); errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
-		if cmd.Name() == "restore" && slices.Contains(laterRestoreFlags, unknown.GetSpecifiedName()) {
-			return usagef("restore: --%s is not available in this version", unknown.GetSpecifiedName())
-		}
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
 		if name, ok := nearest.Name("--"+unknown.GetSpecifiedName(), names); ok {

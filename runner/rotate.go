@@ -24,7 +24,11 @@ func newRotate(a *app) *cobra.Command {
 		Long: `Apply the current revision of a policy to the repository, or --keep-… rules over or
 without a policy. Every decision comes with its reasons. The newest verified point of
 a source is never deleted, nor is a held one, nor anything of a source that has a
-manifest which can not be read.`,
+manifest which can not be read.
+
+With base backups and archived WAL, what no base backup needs that stays goes too, and
+the output says from when on every moment can be recovered to, before and after. Without
+the rule wal that is the end of the oldest base backup.`,
 		Example: "  pgbackup-runner rotate --job nightly.job.json --dry-run\n  pgbackup-runner rotate --repository file:///var/backups/pg --keep-daily 14 --keep-weekly 8",
 	}
 	keep := newKeepFlags(cmd.Flags())
@@ -134,11 +138,16 @@ func (a *app) otherSources(ctx context.Context) (func(string) bool, error) {
 		return a.ofMachines, nil
 	}
 	name := a.jobSource()
-	if name == "" && (a.job.Kind == job.KindGlobals || a.job.Kind == job.KindConfig) {
-		var err error
-		if name, err = a.serverSource(ctx); err != nil {
-			return nil, err
-		}
+	var err error
+	switch {
+	case name != "":
+	case a.job.Kind == job.KindGlobals, a.job.Kind == job.KindConfig, a.job.Kind == job.KindPhysical:
+		name, err = a.serverSource(ctx)
+	case a.job.Kind == job.KindWAL:
+		name, err = a.walSource(ctx)
+	}
+	if err != nil {
+		return nil, err
 	}
 	switch {
 	case name != "":
@@ -149,8 +158,8 @@ func (a *app) otherSources(ctx context.Context) (func(string) bool, error) {
 	return nil, nil
 }
 
-// serverSource is the source that a job of globals or configuration makes where it
-// does not name it.
+// serverSource is the source that a job of globals, configuration or base backups makes
+// where it does not name it.
 func (a *app) serverSource(ctx context.Context) (string, error) {
 	if a.job.Config != nil {
 		_, name, err := a.configSource(ctx, job.Config{})
@@ -200,6 +209,7 @@ func (a *app) rotated(ctx context.Context, out rotate.Outcome, asked rotation, f
 func (a *app) rotateTable(out rotate.Outcome, asked rotation) error {
 	if len(out.Keep)+len(out.Delete) == 0 {
 		a.say("There are no recovery points to rotate.")
+		a.sayWAL(out.WAL, asked.dryRun)
 		return nil
 	}
 	verb, did := "delete", "Deleted"
@@ -232,5 +242,6 @@ func (a *app) rotateTable(out rotate.Outcome, asked rotation) error {
 		}
 	}
 	a.say("%s %d of %d recovery points (%s)%s.", did, len(out.Delete), len(out.Keep)+len(out.Delete), size(bytes), policy)
+	a.sayWAL(out.WAL, asked.dryRun)
 	return nil
 }

@@ -124,6 +124,7 @@ func describeOrigin(m *repo.Manifest, add func(name, format string, args ...any)
 		add("file name", "%s", o.FileName)
 	}
 	add("made with", "%s", m.Tool)
+	describePhysicalPoint(m, add)
 	if r := m.RDS; r != nil {
 		add("snapshot", "%s of %s in %s (%s %s)", r.Snapshot, r.Database, r.Region, r.Engine, r.Version)
 		return

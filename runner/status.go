@@ -30,6 +30,16 @@ type sourceStatus struct {
 	Age    *int64     `json:"age_seconds"`
 	MaxAge *int64     `json:"max_age_seconds"`
 	Fresh  bool       `json:"fresh"`
+	// WAL is what the archived log after base backups reaches; left out of other kinds,
+	// and where none of them can be recovered to its end.
+	WAL *walStatus `json:"wal,omitempty"`
+}
+
+// walStatus says how new the archived log of a server is.
+type walStatus struct {
+	RecoverableTo time.Time `json:"recoverable_to"` // the newest commit in it
+	Stored        time.Time `json:"stored"`         // when the newest of it came, by the store's clock
+	Age           int64     `json:"age_seconds"`    // of the later of both
 }
 
 func newStatus(a *app) *cobra.Command {
@@ -39,7 +49,9 @@ func newStatus(a *app) *cobra.Command {
 		Long: `Look for the newest good recovery point of every source under the policy, or in the
 whole repository without one, and compare its age with what is promised: --max-age,
 else the job's max_age, else the recovery point objective of the policy. The age counts
-from the start of a backup: what was written since would be lost.
+from the start of a backup: what was written since would be lost. Of base backups whose
+server's log is archived, an objective of the policy is held against the newest of that
+log, and a --max-age or max_age against the base backup itself.
 
 The exit code is 0 when all are new enough, 1 when one is not, and 4 when there is no
 recovery point at all. A source that nobody backs up any more is told until its points
@@ -84,6 +96,9 @@ func (a *app) status(ctx context.Context, f statusFlags) error {
 	for i, l := range lanes {
 		list[i] = l.status(now, promised)
 	}
+	if err := a.statusOfWAL(ctx, r, lanes, list, given.IsZero() && !a.jobSaysAge()); err != nil {
+		return err
+	}
 	var none *time.Duration
 	if slices.ContainsFunc(lanes, func(l lane) bool { return l.newest == nil }) {
 		none = a.ageOfNone(ctx, r, a.statusPolicy(), now)
@@ -114,13 +129,18 @@ func (a *app) statusPolicy() string {
 	return "" // a document says how old, and not whose
 }
 
+// jobSaysAge: the job, and not its policy, says how old points may be.
+func (a *app) jobSaysAge() bool {
+	return a.job != nil && a.job.Freshness != nil && !a.job.Freshness.MaxAge.IsZero()
+}
+
 // promisedAge is how old the newest point may be; zero when nothing says it, which
 // is a mistake in a job that is there to watch it.
 func (a *app) promisedAge(ctx context.Context, r *repo.Repository, given duration.Duration) (duration.Duration, error) {
 	if !given.IsZero() {
 		return given, nil
 	}
-	if a.job != nil && a.job.Freshness != nil && !a.job.Freshness.MaxAge.IsZero() {
+	if a.jobSaysAge() {
 		return a.job.Freshness.MaxAge, nil
 	}
 	var promised duration.Duration
@@ -211,6 +231,9 @@ const maxNamed = 10
 func ageOf(s sourceStatus) string {
 	if s.Age == nil {
 		return "no good backup"
+	}
+	if s.WAL != nil {
+		return age(time.Duration(*s.Age)*time.Second) + ", WAL " + age(time.Duration(s.WAL.Age)*time.Second)
 	}
 	return age(time.Duration(*s.Age) * time.Second)
 }

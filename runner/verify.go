@@ -19,6 +19,7 @@ import (
 // verifyFlags of the command verify.
 type verifyFlags struct {
 	all, noMark, clear bool
+	wal                bool
 	jobs               int
 	kind               string
 	thaw               thawFlags
@@ -35,12 +36,21 @@ was made while dumping. Without arguments the newest point of each source is rea
 A bad point is marked as bad: it is no longer "latest", takes no place in the
 retention, and stays until somebody looks. Trouble in reaching the store is no
 verdict: exit code 1, not 6. Points that are archived are named and not read, unless
---thaw brings them back; they do not make a verification of others fail.`,
+--thaw brings them back; they do not make a verification of others fail.
+
+With --wal the archived WAL is read instead: every file's seal and hash, and every record
+of its segments. What is missing in it "wal status" tells.`,
 		Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), args, f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.wal {
+				return a.verifyWAL(cmd.Context(), args, f)
+			}
+			return a.verify(cmd.Context(), args, f)
+		},
 	}
 	set := cmd.Flags()
 	set.BoolVar(&f.all, "all", false, "every point of the repository (or of --source)")
+	set.BoolVar(&f.wal, "wal", false, "read the archived WAL instead of recovery points")
 	set.BoolVar(&f.noMark, "no-mark", false, "do not mark bad points, only report them")
 	set.BoolVar(&f.clear, "clear", false, "take back the mark of points that prove good")
 	set.IntVar(&f.jobs, "jobs", 1, "points read at once; each takes about 60 MiB of memory")

@@ -9,6 +9,12 @@ func newWAL(a *app) *cobra.Command {
 be recovered to any moment since it was taken.`,
 		Args: cobra.NoArgs,
 	}
-	group(cmd)
+	group(cmd,
+		newWALStatus(a),
+		newWALPush(a),
+		newWALReceive(a),
+		newWALFetch(a),
+		newWALSettings(a),
+	)
 	return cmd
 }

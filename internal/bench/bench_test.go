@@ -56,7 +56,7 @@ func start(t *testing.T) *bench {
 	if *runnerBin == "" {
 		t.Fatal("give -runner; `make bench` does")
 	}
-	b := &bench{t: t, ctx: context.Background(), dir: t.TempDir(), rows: map[string]*row{}}
+	b := newBench(t)
 	b.pg = testenv.Postgres(t, testenv.PostgresOptions{Config: map[string]string{
 		"shared_buffers": "'512MB'", "maintenance_work_mem": "'128MB'", "max_wal_size": "'4GB'"}})
 	b.s3 = testenv.S3(t)
@@ -69,6 +69,10 @@ func start(t *testing.T) *bench {
 	makeData(b.ctx, t, b.pg, "bench", *megabytes)
 	b.must(run(b.ctx, b.env, *runnerBin, "init", "--repository", b.repo, "--key", "env:BENCH_KEY"))
 	return b
+}
+
+func newBench(t *testing.T) *bench {
+	return &bench{t: t, ctx: context.Background(), dir: t.TempDir(), rows: map[string]*row{}}
 }
 
 func (b *bench) must(s sample, err error) sample {

@@ -65,6 +65,16 @@ func (r *row) wall() time.Duration {
 	return walls[len(walls)/2]
 }
 
+// cpu is the median processor time of a row.
+func (r *row) cpu() time.Duration {
+	times := make([]time.Duration, len(r.runs))
+	for i, s := range r.runs {
+		times[i] = s.cpu
+	}
+	sort.Slice(times, func(i, j int) bool { return times[i] < times[j] })
+	return times[len(times)/2]
+}
+
 // rss is the largest of all runs, in bytes.
 func (r *row) rss() int64 {
 	var most int64

@@ -89,6 +89,8 @@ type PutOptions struct {
 	// not look as if something were locked.
 	LockUntil time.Time
 	LockMode  string // Governance or Compliance
+	// PartSize of an Upload in bytes, from MinPartSize to PartSize; 0 is PartSize.
+	PartSize int
 }
 
 // GetOptions selects a part or a version. The zero value reads everything.
@@ -137,8 +139,12 @@ type Store interface {
 	URL() string
 }
 
-// PartSize is the size in bytes of every part of an Upload but the last.
-const PartSize = 8 << 20
+// PartSize is the size in bytes of every part of an Upload but the last, unless its
+// options name a smaller one. MinPartSize is the least that S3 takes.
+const (
+	PartSize    = 8 << 20
+	MinPartSize = 5 << 20
+)
 
 // MaxParts is how many parts one object may have (the S3 limit).
 const MaxParts = 10_000
@@ -146,7 +152,7 @@ const MaxParts = 10_000
 // Upload is one large object being written in parts.
 type Upload interface {
 	// Part sends part number n (1-based). Parts may be sent concurrently and in
-	// any order; all but the last have PartSize bytes. data may be used again
+	// any order; all but the last have the upload's PartSize. data may be used again
 	// when Part returns. Sending the same number twice keeps the later one.
 	Part(ctx context.Context, n int, data []byte) error
 	// Complete makes the object visible, durably, if opts' condition holds. All

@@ -13,6 +13,8 @@ const MaxPut = 64 << 20
 // Parts keeps account of the parts of one Upload for those who implement or
 // wrap it. The zero value is ready; it may be used concurrently.
 type Parts struct {
+	Size int // as PutOptions.PartSize
+
 	mu   sync.Mutex
 	sent map[int]part
 }
@@ -22,13 +24,21 @@ type part struct {
 	crc  uint64
 }
 
+// Each is the size in bytes of every part but the last.
+func (p *Parts) Each() int {
+	if p.Size == 0 {
+		return PartSize
+	}
+	return min(max(p.Size, MinPartSize), PartSize)
+}
+
 // Check reports why part n with data can not be part of an Upload.
-func (*Parts) Check(n int, data []byte) error {
+func (p *Parts) Check(n int, data []byte) error {
 	if n < 1 || n > MaxParts {
 		return fmt.Errorf("part number %d is not in 1..%d", n, MaxParts)
 	}
-	if len(data) > PartSize {
-		return fmt.Errorf("part %d has %d bytes; at most %d are allowed", n, len(data), PartSize)
+	if len(data) > p.Each() {
+		return fmt.Errorf("part %d has %d bytes; at most %d are allowed", n, len(data), p.Each())
 	}
 	return nil
 }
@@ -54,8 +64,8 @@ func (p *Parts) Whole() (count int, size int64, crc uint64, err error) {
 		if !ok {
 			return 0, 0, 0, fmt.Errorf("part %d was not sent although %d others were", n, count)
 		}
-		if n < count && one.size != PartSize {
-			return 0, 0, 0, fmt.Errorf("part %d of %d has %d bytes; all but the last must have %d", n, count, one.size, PartSize)
+		if n < count && one.size != p.Each() {
+			return 0, 0, 0, fmt.Errorf("part %d of %d has %d bytes; all but the last must have %d", n, count, one.size, p.Each())
 		}
 		size += int64(one.size)
 		crc = checksum.Combine(crc, one.crc, int64(one.size))

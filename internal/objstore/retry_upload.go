@@ -18,7 +18,7 @@ func (r *retryStore) Create(ctx context.Context, key string, opts PutOptions) (U
 	if err != nil {
 		return nil, err
 	}
-	return &retryUpload{Upload: up, store: r, key: key}, nil
+	return &retryUpload{Upload: up, store: r, key: key, parts: Parts{Size: opts.PartSize}}, nil
 }
 
 // retryUpload keeps size and checksum of what was sent, to know its own object

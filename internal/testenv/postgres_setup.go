@@ -180,3 +180,10 @@ func tail(s string) string {
 	}
 	return s
 }
+
+// Give makes the server's user the owner of a file or directory, so that what the
+// server runs can use it.
+func (p *PostgresServer) Give(path string) error { return p.chown(path) }
+
+// RunAsOwner lets a command run as the server's user.
+func (p *PostgresServer) RunAsOwner(cmd *exec.Cmd) { runAs(cmd, p.owner) }

@@ -22,7 +22,7 @@ func (s *Store) Create(ctx context.Context, key string, opts objstore.PutOptions
 	if err != nil {
 		return nil, s.fail("create", key, err)
 	}
-	return &upload{store: s, key: key, cond: opts.Condition, temp: t}, nil
+	return &upload{store: s, key: key, cond: opts.Condition, parts: objstore.Parts{Size: opts.PartSize}, temp: t}, nil
 }
 
 // upload writes its parts in place into one temporary file.
@@ -51,7 +51,7 @@ func (u *upload) Part(ctx context.Context, n int, data []byte) error {
 	if u.temp == nil {
 		return fail(errEnded)
 	}
-	offset := int64(n-1) * objstore.PartSize
+	offset := int64(n-1) * int64(u.parts.Each())
 	if _, err := u.temp.file.WriteAt(data, offset); err != nil {
 		return fail(err)
 	}

@@ -55,7 +55,7 @@ func (s *Store) Create(ctx context.Context, key string, opts objstore.PutOptions
 		return nil, s.fail(ctx, "create", key, err)
 	}
 	s.bucketSeen.Store(true)
-	return &upload{store: s, key: key, opts: opts, id: out.UploadId, withCRC: withCRC, sent: map[int32]types.CompletedPart{}}, nil
+	return &upload{store: s, key: key, opts: opts, id: out.UploadId, withCRC: withCRC, parts: objstore.Parts{Size: opts.PartSize}, sent: map[int32]types.CompletedPart{}}, nil
 }
 
 type upload struct {

@@ -24,6 +24,7 @@ var uploading = map[string]func(*testing.T, objstore.Store){
 	"complete with if match swaps":                           uploadIfMatch,
 	"a missing or short part can not be completed":           uploadGaps,
 	"part numbers and sizes that can not be are refused":     uploadBadParts,
+	"parts may be smaller where the upload says so":          uploadSmallParts,
 	"a buffer may be used again as soon as its part is sent": uploadReusesBuffer,
 }
 
@@ -90,6 +91,22 @@ func uploadOutOfOrder(t *testing.T, s objstore.Store) {
 		t.Errorf("head says %+v (%v), complete said %+v", head, err, info)
 	}
 	wantPending(t, s, "", 0)
+}
+
+func uploadSmallParts(t *testing.T, s objstore.Store) {
+	const size = objstore.MinPartSize
+	data := noise(2*size + 100)
+	up := create(t, s, "points/small", objstore.PutOptions{PartSize: size})
+	for _, n := range []int{3, 1, 2} {
+		send(t, up, n, data[(n-1)*size:min(n*size, len(data))])
+	}
+	if err := up.Part(t.Context(), 4, noise(size+1)); err == nil {
+		t.Error("a part larger than the upload's was taken")
+	}
+	if info := complete(t, up); info.Size != int64(len(data)) {
+		t.Errorf("complete returned %+v", info)
+	}
+	wantContent(t, s, "points/small", data)
 }
 
 func uploadOnePart(t *testing.T, s objstore.Store) {

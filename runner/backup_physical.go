@@ -1,0 +1,103 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/physical"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/point"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+)
+
+// physicalFlags of the command backup.
+type physicalFlags struct {
+	checkpoint, compression, fullEvery, walTimeout string
+	maxRate                                        int64
+	incremental                                    bool
+}
+
+func (f *physicalFlags) register(set *pflag.FlagSet) {
+	set.StringVar(&f.checkpoint, "checkpoint", "", "physical: begin `HOW`: fast (default), or spread as the server's own checkpoints are")
+	set.Int64Var(&f.maxRate, "max-rate", 0, "physical: the server sends at most so many `BYTES` a second")
+	set.StringVar(&f.compression, "server-compression", "", "physical: the server compresses what it sends by this `METHOD`: zstd, lz4 or gzip, for a network that is the limit")
+	set.BoolVar(&f.incremental, "incremental", false, "physical: what changed since the backup before (PostgreSQL 17 and newer, with summarize_wal)")
+	set.StringVar(&f.fullEvery, "full-every", "", "physical: with --incremental, all of it again when the last full one is older than this `DURATION` (default 7d)")
+	set.StringVar(&f.walTimeout, "wal-timeout", "", "physical: give up when the log written meanwhile is not in the repository after this `DURATION` (default 10m)")
+}
+
+// over puts the flags over what a job says.
+func (f physicalFlags) over(p job.Physical) (job.Physical, error) {
+	p.Checkpoint, p.Compression, p.MaxRate = cmp.Or(f.checkpoint, p.Checkpoint), cmp.Or(f.compression, p.Compression), cmp.Or(f.maxRate, p.MaxRate)
+	if f.incremental && p.Incremental == nil {
+		p.Incremental = &job.Incremental{}
+	}
+	if f.fullEvery != "" {
+		every, err := duration.Parse(f.fullEvery)
+		switch {
+		case err != nil:
+			return p, usagef("--full-every: %w", err)
+		case p.Incremental == nil:
+			return p, usagef("--full-every says how often an incremental backup is a full one: give --incremental too")
+		}
+		p.Incremental = &job.Incremental{FullEvery: every}
+	}
+	if f.walTimeout != "" {
+		limit, err := duration.Parse(f.walTimeout)
+		if err != nil {
+			return p, usagef("--wal-timeout: %w", err)
+		}
+		p.WALTimeout = limit
+	}
+	if err := p.Validate(); err != nil {
+		return p, usagef("physical: %w", err)
+	}
+	return p, nil
+}
+
+// takePhysical is a base backup of a whole server.
+func (a *app) takePhysical(ctx context.Context, f backupFlags) ([]take, error) {
+	var what job.Physical
+	if a.job != nil {
+		what = *a.job.Physical
+	}
+	what, err := f.physical.over(what)
+	if err != nil {
+		return nil, err
+	}
+	s, err := a.server(ctx)
+	if err != nil {
+		return nil, err
+	}
+	options := func(o point.Options) physical.Options {
+		return physical.Options{Options: o, Target: s.Target, What: what}
+	}
+	return []take{{
+		kind: job.KindPhysical, source: a.sourceName(hostName(s.Target)),
+		run: func(ctx context.Context, o point.Options) (point.Result, error) {
+			return physical.Run(ctx, options(o))
+		},
+		plan: func(ctx context.Context, o point.Options) (preview, error) {
+			p, err := physical.Plan(ctx, options(o))
+			return preview{document: p, skipped: p.Skipped, warnings: p.Warnings, text: describePhysical(p)}, err
+		},
+	}}, nil
+}
+
+// describePhysical says in a sentence what a base backup would be.
+func describePhysical(p physical.Preview) string {
+	what, log := "a full base backup", "its log is archived as "+p.Archive
+	if p.Parent != "" {
+		what = "what changed since " + p.Parent
+	}
+	if p.Standby {
+		what += ", from a standby"
+	}
+	if p.Archive == "" {
+		log = "its log was not archived yet, and archive_mode is on"
+	}
+	return fmt.Sprintf("Would back up %s: %s of PostgreSQL %s; %s;", p.Source, what, p.Server, log)
+}
