@@ -89,7 +89,7 @@ func (a *app) takePhysical(ctx context.Context, f backupFlags) ([]take, error) {
 
 // describePhysical says in a sentence what a base backup would be.
 func describePhysical(p physical.Preview) string {
-	what, log := "a full base backup", "its log is archived as "+p.Archive
+	what, log := "a full base backup", "log archived as "+p.Archive
 	if p.Parent != "" {
 		what = "what changed since " + p.Parent
 	}
@@ -97,7 +97,7 @@ func describePhysical(p physical.Preview) string {
 		what += ", from a standby"
 	}
 	if p.Archive == "" {
-		log = "its log was not archived yet, and archive_mode is on"
+		log = "log not archived yet, and archive_mode is on"
 	}
-	return fmt.Sprintf("Would back up %s: %s of PostgreSQL %s; %s;", p.Source, what, p.Server, log)
+	return fmt.Sprintf("Would back up %s: %s of PostgreSQL %s, its %s,", p.Source, what, p.Server, log)
 }

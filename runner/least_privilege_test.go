@@ -357,6 +357,9 @@ func (c *cloud) exactly(t *testing.T, body job.Job, target string, play func(her
 	}
 	slices.Sort(allowed)
 	for _, a := range slices.Compact(allowed) {
+		if body.Receives() && strings.HasPrefix(a, "AbortUploads") {
+			continue // of a segment that fails in the middle, which no run here has
+		}
 		if !used[a] {
 			t.Errorf("the policy allows what no run of the job did: %s", a)
 		}

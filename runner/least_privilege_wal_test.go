@@ -118,7 +118,7 @@ func (c *cloud) receives(j job.Job, r *repo.Repository, rec *recorder) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		c.runUntil(ctx, rec, append(j.Words(), "--job", c.file(j), "--every", "200ms")...)
+		c.runUntil(ctx, rec, append(j.Words(), "--job", c.file(j), "--every", "1s")...)
 	}()
 	pieces, whole := false, false
 	for ctx.Err() == nil && !(pieces && whole) {
@@ -157,6 +157,9 @@ func TestAJobOfContinuousProtectionNeedsExactlyWhatItsPolicyAllows(t *testing.T)
 				r := here.repository(j)
 				if j.Kind.MakesPoints() {
 					here.base(r, j.Source, pgwal.Segment{Timeline: 1, Number: 1}, time.Now().AddDate(0, 0, -400))
+					rotation := j // after which what will be deleted is in a tier
+					rotation.Kind, rotation.Physical = job.KindRotate, nil
+					here.run(nil, "rotate", "--job", here.file(rotation))
 					here.litter(j, here.began(r, j.Kind, 402).Ref())
 				}
 				if locked {

@@ -42,6 +42,9 @@ func invoke() exitcode.Code {
 	if fetchesWAL(os.Args[1:]) {
 		asRestoreCommand()
 	}
+	if calledByServer(os.Args[1:]) {
+		quitQuietly()
+	}
 	if err := checkSelf(os.Getenv(envSelf)); err != nil {
 		fmt.Fprintln(os.Stderr, "pgbackup-runner: "+oneLine(err.Error()))
 		return endCode(context.Background(), os.Args[1:], err)

@@ -171,7 +171,7 @@ func (f restoreFlags) check() error {
 		return usagef("restore: --with-dependencies brings what --without-unmet leaves out: give one")
 	case f.verifyOnly && (f.dryRun || f.replace):
 		return usagef("restore: --verify-only restores nothing: leave --dry-run and --replace out")
-	case f.to == "" && f.directory == "" && (f.hooks.before != "" || f.hooks.after != ""):
+	case f.to == "" && (f.directory == "" || f.kind != "" && f.kind != string(job.KindPhysical)) && (f.hooks.before != "" || f.hooks.after != ""):
 		return usagef("restore: hooks belong to --to-database, and to base backups")
 	case f.to == "" && (f.selects() || len(f.roles) > 0):
 		return usagef("restore: --table, --schema, --data-only, --schema-only and --map-role belong to --to-database")

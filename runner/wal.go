@@ -1,6 +1,13 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
 
 func newWAL(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -17,4 +24,22 @@ be recovered to any moment since it was taken.`,
 		newWALSettings(a),
 	)
 	return cmd
+}
+
+// calledByServer tells whether the server runs this: as its archive_command or its
+// restore_command.
+func calledByServer(args []string) bool {
+	i := slices.Index(args, "wal")
+	return i >= 0 && i+1 < len(args) && (args[i+1] == "push" || args[i+1] == "fetch")
+}
+
+// quitQuietly ends at once when the server is stopped with "immediate", which also
+// reaches what it runs. Go's own answer is a page of stacks in the server's log.
+func quitQuietly() {
+	quit := make(chan os.Signal, 1)
+	signal.Notify(quit, syscall.SIGQUIT)
+	go func() {
+		<-quit
+		os.Exit(128 + int(syscall.SIGQUIT))
+	}()
 }

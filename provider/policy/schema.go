@@ -124,7 +124,7 @@ func ruleList() string {
 			}
 		}
 		if f.Name == "wal" {
-			unit += " It is stored; point-in-time recovery is not part of this version. It says nothing about logical backups: where it is the only rule, all of those are kept."
+			unit += " It is about base backups and archived WAL (`job = { physical = {…} }` and `job = { wal = {…} }` of a schedule), and says nothing about logical backups: where it is the only rule, all of those are kept."
 		}
 		lines = append(lines, "    - `"+f.Name+"`: "+sentence(f.Help)+" "+unit+" For example `"+f.Name+" = "+example+"`. Off by default.")
 	}

@@ -80,7 +80,7 @@ func walAttribute() schema.SingleNestedAttribute {
 			MarkdownDescription: "For `receive`: name of the replication slot, which is made when it is not there, such as `pgbackup_shop`: lower-case letters, digits and `_`. Defaults to one made of the source's name. When the job is given up, `pgbackup-runner wal receive --job FILE --drop-slot` drops it; a slot that nobody reads from fills the server's disk.",
 			Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
 		},
-		"every": deployment.Length("For `receive`: how often the unfinished segment is stored, `100ms` to `1h`: about as much is lost with server and receiver together. Defaults to `3s`."),
+		"every": deployment.Length("For `receive`: how often the unfinished segment is stored, `1s` to `1h`: about as much is lost with server and receiver together. Defaults to `3s`."),
 		"confirm": schema.StringAttribute{
 			Optional:            true,
 			MarkdownDescription: "For `receive`: what the server is told it may remove. `stored`: what is in the repository. `spooled`: what is on the receiver's own disk, in `spool`. Defaults to `stored`.",

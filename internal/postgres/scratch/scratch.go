@@ -205,6 +205,9 @@ func (c *Cluster) Isolation() []string {
 	if c.user.said != "" {
 		said = append(said, c.user.said)
 	}
+	if c.filled {
+		said = append(said, "it archives nothing, follows no other server, and uses nothing of the configuration that came with its data")
+	}
 	return append(said, "no subscription and no preloaded library runs in it")
 }
 

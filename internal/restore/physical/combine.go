@@ -92,7 +92,7 @@ func (r *restore) combine(ctx context.Context) error {
 		return fmt.Errorf("pg_combinebackup was stopped: %w", context.Cause(ctx))
 	}
 	if err != nil {
-		return fmt.Errorf("combine the increments: pg_combinebackup %s: %w: %s", r.programs.Version, err, oneLine(string(out)))
+		return fmt.Errorf("combine the increments: pg_combinebackup %s: %w: %s", r.found.Version, err, oneLine(string(out)))
 	}
 	return nil
 }
@@ -125,7 +125,7 @@ func (r *restore) moveUp(t *tree) error {
 
 // command is one of PostgreSQL's programs, run as the owner of the data directory.
 func (r *restore) command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(r.programs.Bin, name), args...)
+	cmd := exec.CommandContext(ctx, filepath.Join(r.found.Bin, name), args...)
 	cmd.Dir = r.Directory
 	cmd.Env = environment(os.Environ())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: r.owner.credential()}

@@ -303,14 +303,14 @@ func TestADirectoryThatIsNotOursIsRefused(t *testing.T) {
 		"the root":               {"/", physical.ErrOptions},
 	} {
 		var was map[string]string
-		if x.want == physical.ErrForeign {
+		if errors.Is(x.want, physical.ErrForeign) {
 			was = tree(t, x.dir)
 		}
 		for _, delta := range []bool{true, false} {
 			o := p.options(t, x.dir)
 			o.Delta = delta
 			want := x.want
-			if !delta && want == physical.ErrForeign {
+			if !delta && errors.Is(want, physical.ErrForeign) {
 				want = physical.ErrNotEmpty
 			}
 			if _, err := physical.Run(t.Context(), o); !errors.Is(err, want) {

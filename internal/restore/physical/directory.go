@@ -39,25 +39,20 @@ const markerFormat = 1
 
 // ground is what is where the data directory is to be.
 type ground struct {
-	dir     string // absolute
-	exists  bool
-	filled  bool              // something is in it that may be of use
-	marker  *marker           // of a restore that did not end
-	wal     string            // where its pg_wal is, when it is a link
-	spaces  map[string]string // where its tablespaces are, by OID
-	missing string            // the topmost directory that is to be made; "" for none
+	dir    string // absolute
+	exists bool
+	filled bool              // something is in it that may be of use
+	marker *marker           // of a restore that did not end
+	wal    string            // where its pg_wal is, when it is a link
+	links  map[string]string // where its tablespaces are, by OID
 }
 
 // survey looks at the directory, and refuses what a restore would destroy.
 func survey(dir string, delta bool, system string, major int) (ground, error) {
-	g := ground{dir: dir, spaces: map[string]string{}}
+	g := ground{dir: dir, links: map[string]string{}}
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		for d := dir; errors.Is(err, fs.ErrNotExist); d = filepath.Dir(d) {
-			g.missing = d
-			_, err = os.Stat(filepath.Dir(d))
-		}
-		return g, err
+		return g, nil
 	}
 	if err != nil {
 		return g, err
@@ -100,11 +95,11 @@ func survey(dir string, delta bool, system string, major int) (ground, error) {
 			return g, err
 		}
 	}
-	return g, g.links()
+	return g, g.readLinks()
 }
 
-// links reads where pg_wal and tablespaces of the directory are.
-func (g *ground) links() error {
+// readLinks reads where pg_wal and tablespaces of the directory are.
+func (g *ground) readLinks() error {
 	wal, err := os.Readlink(filepath.Join(g.dir, walDirectory))
 	if err == nil {
 		g.wal = absoluteFrom(g.dir, wal)
@@ -115,7 +110,7 @@ func (g *ground) links() error {
 	}
 	for _, n := range names {
 		if to, err := os.Readlink(filepath.Join(g.dir, spaces, n.Name())); err == nil {
-			g.spaces[n.Name()] = absoluteFrom(filepath.Join(g.dir, spaces), to)
+			g.links[n.Name()] = absoluteFrom(filepath.Join(g.dir, spaces), to)
 		}
 	}
 	return err
@@ -187,8 +182,11 @@ func readMarker(dir string) (*marker, error) {
 		return nil, err
 	}
 	m := &marker{}
-	if err := json.Unmarshal(data, m); err != nil || m.Format != markerFormat {
-		return nil, fmt.Errorf("directory %s %w: %s is not of this version (%v); empty the directory", dir, ErrForeign, name, err)
+	if err := json.Unmarshal(data, m); err != nil {
+		return nil, fmt.Errorf("directory %s %w: %s can not be read: %w; empty the directory", dir, ErrForeign, name, err)
+	}
+	if m.Format != markerFormat {
+		return nil, fmt.Errorf("directory %s %w: a restore of another version of this program did not end in it; empty the directory", dir, ErrForeign)
 	}
 	return m, nil
 }

@@ -20,13 +20,13 @@ import (
 type restore struct {
 	Options
 	ground
-	chain    []link // from the full backup to the one that recovery begins with
-	window   archive.Window
-	spaces   []space
-	owner    *owner
-	programs scratch.Programs // of Start and of increments
-	ended    time.Time        // the time asked for, where it is the end of the window
-	result   Result
+	chain  []link // from the full backup to the one that recovery begins with
+	window archive.Window
+	spaces []space
+	owner  *owner
+	found  scratch.Programs // of Start and of increments
+	ended  time.Time        // the time asked for, where it is the end of the window
+	result Result
 }
 
 // prepare looks at everything that can be known beforehand, and changes nothing.
@@ -58,7 +58,7 @@ func prepare(ctx context.Context, o Options) (*restore, error) {
 		return nil, err
 	}
 	if r.Start || !r.full() {
-		if r.programs, err = programsFor(ctx, top.Server.Major, r.Options.Programs); err != nil {
+		if r.found, err = programsFor(ctx, top.Server.Major, o.Programs); err != nil {
 			return nil, err
 		}
 	}
@@ -233,12 +233,12 @@ func (r *restore) steps() []Step {
 		for _, l := range r.chain {
 			say(l.Totals.Bytes, "fetch %s, %s of files, into %s, and hold every file against the server's checksum", l.ID, bytesize.Text(l.Totals.Bytes), filepath.Join(r.Directory, stagingDir))
 		}
-		say(top.Physical.Full, "combine them with pg_combinebackup %s into %s of data, and remove the parts", r.programs.Version, bytesize.Text(top.Physical.Full))
+		say(top.Physical.Full, "combine them with pg_combinebackup %s into %s of data, and remove the parts", r.found.Version, bytesize.Text(top.Physical.Full))
 	}
 	say(0, "write recovery.signal, and into postgresql.auto.conf: %s", r.inWords())
 	say(0, "put everything on the disk, pg_control last")
 	if r.Start {
-		say(0, "start the server with PostgreSQL %s, on a socket of its own, recover %s, and report the moment that was reached", r.programs.Version, r.goal())
+		say(0, "start the server with PostgreSQL %s, on a socket of its own, recover %s, and report the moment that was reached", r.found.Version, r.goal())
 		if r.Action != Shutdown || r.Target.Latest {
 			say(0, "start it as it is configured")
 		}

@@ -68,7 +68,7 @@ func (r *restore) startPrivate(ctx context.Context) (*private, error) {
 		return nil, err
 	}
 	if err := p.launch(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("start PostgreSQL %s on %s: %w", r.programs.Version, r.Directory, err), os.RemoveAll(p.dir))
+		return nil, errors.Join(fmt.Errorf("start PostgreSQL %s on %s: %w", r.found.Version, r.Directory, err), os.RemoveAll(p.dir))
 	}
 	return p, nil
 }

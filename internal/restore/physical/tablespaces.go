@@ -38,7 +38,7 @@ func place(o Options, g ground, list []repo.Tablespace) ([]space, error) {
 			}
 		}
 		if s.dir == "" {
-			switch there := g.spaces[s.oid]; {
+			switch there := g.links[s.oid]; {
 			case o.TablespaceDir != "":
 				s.dir = filepath.Join(o.TablespaceDir, s.oid)
 			case there != "":
@@ -96,7 +96,7 @@ func (s *space) check(g ground, others []space) error {
 // vacant holds that nothing is where a tablespace goes, unless the data directory that
 // is brought up to date has it there, or a restore that did not end.
 func (s *space) vacant(g ground) error {
-	if g.filled && g.spaces[s.oid] == s.dir || g.marker != nil && g.marker.Tablespaces[s.oid] == s.dir {
+	if g.filled && g.links[s.oid] == s.dir || g.marker != nil && g.marker.Tablespaces[s.oid] == s.dir {
 		s.ours = true
 		return nil
 	}

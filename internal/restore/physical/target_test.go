@@ -13,12 +13,12 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/testenv"
 )
 
-// history is a server with a base backup, marks before and after it, and a gap.
+// chronicle is a server with a base backup, and marks before and after it.
 type chronicle struct {
 	*protected
 	before, first mark
 	marks         []mark // 3 to 7, after the base backup
-	names         string // of a restore point behind mark 4
+	name          string // of a restore point behind mark 4
 }
 
 func write(t *testing.T) chronicle {
@@ -33,7 +33,7 @@ func write(t *testing.T) chronicle {
 		c.marks = append(c.marks, c.mark(t, id))
 		if id == 4 {
 			c.Exec(t, "postgres", "SELECT pg_create_restore_point('release')")
-			c.names = "release"
+			c.name = "release"
 		}
 		if id == 5 {
 			c.switched(t)
@@ -57,7 +57,7 @@ func TestAServerIsRecoveredToExactlyItsTarget(t *testing.T) {
 		"position":            {archive.Target{LSN: at.lsn, Inclusive: false}, physical.Pause, "1 2 3 4", "paused"},
 		"transaction":         {archive.Target{XID: at.xid, Inclusive: true}, physical.Promote, "1 2 3 4", "promoted"},
 		"before transaction":  {archive.Target{XID: at.xid, Inclusive: false}, physical.Promote, "1 2 3", "promoted"},
-		"name":                {archive.Target{Name: c.names, Inclusive: true}, physical.Pause, "1 2 3 4", "paused"},
+		"name":                {archive.Target{Name: c.name, Inclusive: true}, physical.Pause, "1 2 3 4", "paused"},
 		"immediate":           {archive.Target{Immediate: true, Inclusive: true}, physical.Promote, "1", "promoted"},
 		"all there is":        {archive.Target{Latest: true, Inclusive: true}, "", "1 2 3 4 5 6 7", "promoted"},
 		"time, and shut down": {archive.Target{Time: c.marks[2].at, Inclusive: true}, physical.Shutdown, "1 2 3 4 5", "shut down"},

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 )
 
@@ -62,12 +61,6 @@ func (t *tree) at(p string) (*os.Root, string) {
 		}
 	}
 	return t.root, p
-}
-
-// name is what a path is called in messages.
-func (t *tree) name(p string) string {
-	root, rel := t.at(p)
-	return filepath.Join(root.Name(), rel)
 }
 
 // Modes as a server has them: nobody else reads, the group where initdb said so.

@@ -68,7 +68,7 @@ func TestOutageOfTheRepositoryFillsTheSpoolAndThenTheServersSlot(t *testing.T) {
 	direct := reopen(t, bucket(t, s, s.Endpoint, time.Minute))
 	o := options(t, r, target(t, pg.URL("postgres")))
 	o.WAL.SpoolLimit = 40 << 20
-	o.LeaseTTL = 2 * time.Second
+	o.LeaseTTL = 5 * time.Second
 	receiver := run(t, o)
 	write(t, pg, 20)
 	reaches(t, direct, pg, 1, flushed(t, pg))
@@ -127,7 +127,7 @@ func TestWhatIsSpooledIsStoredWithoutTheServer(t *testing.T) {
 	direct := reopen(t, bucket(t, s, s.Endpoint, time.Minute))
 	o := options(t, r, target(t, pg.URL("postgres")))
 	o.WAL.Confirm = job.ConfirmSpooled
-	o.LeaseTTL = 2 * time.Second
+	o.LeaseTTL = 5 * time.Second
 	receiver := run(t, o)
 	receiver.says("the archive begins")
 	write(t, pg, 5)

@@ -56,11 +56,11 @@ func survey(files iter.Seq2[repo.WALFile, error], size uint64) (archived, error)
 }
 
 func (a archived) addWhole(s pgwal.Segment) {
-	numbers := append(a.whole[s.Timeline], s.Number)
-	if len(numbers) > 4*holes {
+	numbers := a.whole[s.Timeline]
+	if len(numbers) >= 4*holes {
 		numbers = slices.Clone(numbers[len(numbers)-2*holes:])
 	}
-	a.whole[s.Timeline] = numbers
+	a.whole[s.Timeline] = append(numbers, s.Number)
 }
 
 // find tells whether one of the newest segments is there as a whole.

@@ -79,23 +79,25 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	for first := true; ; first = false {
-		lease, held, err := r.waitForLease(ctx, first)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		err = r.work(ctx, lease, held)
+		err := r.turn(ctx, first)
 		switch {
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // it was told to end, and what broke when everything was stopped was told
 		case errors.Is(err, errTakenOver):
 			r.Log.Warn("another receiver took over; waiting for it to end", "source", r.Source)
 		case err != nil:
 			return fmt.Errorf("receive the WAL of %s: %w", r.Source, err)
-		case ctx.Err() != nil:
-			return nil
 		}
 	}
+}
+
+// turn waits for the lease and works under it.
+func (r *receiver) turn(ctx context.Context, first bool) error {
+	lease, held, err := r.waitForLease(ctx, first)
+	if err != nil {
+		return err
+	}
+	return r.work(ctx, lease, held)
 }
 
 type receiver struct {
@@ -108,8 +110,9 @@ type receiver struct {
 	met       bool   // a stream was begun once
 	system    string // of the server, once known
 	leaseLost atomic.Bool
-	histories map[string]bool // names of those that are known to be in the archive
-	watch     slotWatch       // what was told of the slot
+	pieces    map[pgwal.Segment][]span // of the archive, as it was when it was looked at
+	histories map[string]bool          // names of those that are known to be in the archive
+	watch     slotWatch                // what was told of the slot
 	seldom    seldom
 }
 

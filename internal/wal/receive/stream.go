@@ -20,10 +20,9 @@ type stream struct {
 	pending *pending
 	conn    *replication.Conn
 	archive repo.WALArchive
-	size    uint64                   // of segments
-	pieces  map[pgwal.Segment][]span // in the repository, where it was looked at
-	last    *segment                 // that was begun
-	spoke   atomic.Bool              // the server, on this stream
+	size    uint64      // of segments
+	last    *segment    // that was begun
+	spoke   atomic.Bool // the server, on this stream
 }
 
 // begin decides where the stream begins. missing is what the server was asked for
@@ -41,6 +40,7 @@ func (s *stream) begin(ctx context.Context, id replication.Identity, h pgwal.His
 		if at, err = s.fromArchive(ctx, id, h, slot); err != nil {
 			return at, err
 		}
+		p.place(at) // to be known when this stream does not come about
 	}
 	if next := route(h, at, s.size); next != at {
 		s.Log.Info("the server left the timeline before what was received of it", "source", s.Source, "received", at.at, "timeline", at.timeline, "new", next.timeline, "from", next.at)

@@ -386,8 +386,11 @@ type stored struct {
 func readArchive(r *repo.Repository) (map[string][]byte, []stored, error) {
 	ctx := context.Background()
 	archives, err := r.WALArchives(ctx, source)
-	if err != nil || len(archives) != 1 {
-		return nil, nil, fmt.Errorf("archives %v, %v", archives, err)
+	if err == nil && len(archives) != 1 {
+		err = fmt.Errorf("archives %v", archives)
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	files, err := r.ListWAL(ctx, archives[0], 0)
 	if err != nil {

@@ -20,12 +20,12 @@ func TestOfTwoReceiversOneWorksAndTheOtherTakesOver(t *testing.T) {
 	s := testenv.S3(t)
 	link := testenv.Faulty(t, strings.TrimPrefix(s.Endpoint, "http://"))
 	direct := create(t, bucket(t, s, s.Endpoint, time.Minute))
-	cut := reopen(t, bucket(t, s, "http://"+link.Addr(), time.Second))
+	cut := reopen(t, bucket(t, s, "http://"+link.Addr(), 3*time.Second))
 
 	one := options(t, cut, target(t, pg.URL("postgres")))
-	one.Self, one.LeaseTTL = elsewhere("one"), 2*time.Second
+	one.Self, one.LeaseTTL = elsewhere("one"), 5*time.Second
 	two := options(t, direct, target(t, pg.URL("postgres")))
-	two.Self, two.LeaseTTL = elsewhere("two"), 2*time.Second
+	two.Self, two.LeaseTTL = elsewhere("two"), 5*time.Second
 	first := run(t, one)
 	first.says("the archive begins")
 	second := run(t, two)

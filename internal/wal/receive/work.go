@@ -19,9 +19,9 @@ const finalTime = 15 * time.Second
 // reportEvery is how often Report is told how it stands.
 const reportEvery = 5 * time.Second
 
-// work receives under the lease. nil when ctx ended.
+// work receives under the lease, until ctx ends or an error shows that trying again does
+// not mend.
 func (r *receiver) work(ctx context.Context, lease *repo.Lease, held context.Context) error {
-	begun := ctx
 	r.leaseLost.Store(false)
 	ctx, stop := context.WithCancelCause(ctx)
 	var aside sync.WaitGroup // end with ctx
@@ -31,7 +31,7 @@ func (r *receiver) work(ctx context.Context, lease *repo.Lease, held context.Con
 
 	st, err := r.openStore(ctx)
 	if err != nil {
-		return ended(begun, err)
+		return err
 	}
 	defer st.close()
 	p := newPending(r.limit, r.every, r.Now, func(s *segment) {
@@ -65,14 +65,6 @@ func (r *receiver) work(ctx context.Context, lease *repo.Lease, held context.Con
 	endStoring()
 	stores.Wait()
 	p.closeFiles()
-	return ended(begun, err)
-}
-
-// ended is nil for the end of what Run was given.
-func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
 	return err
 }
 
