@@ -121,7 +121,7 @@ func (c *cloud) receives(j job.Job, r *repo.Repository, rec *recorder) {
 		c.runUntil(ctx, rec, append(j.Words(), "--job", c.file(j), "--every", "1s")...)
 	}()
 	pieces, whole := false, false
-	for ctx.Err() == nil && !(pieces && whole) {
+	for ctx.Err() == nil && (!pieces || !whole) {
 		for _, at := range must(r.WALArchives(ctx, "")) {
 			for _, f := range must(r.ListWAL(ctx, at, 0)) {
 				pieces, whole = pieces || f.IsPiece(), whole || !f.IsPiece()

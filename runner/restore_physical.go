@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -93,7 +94,7 @@ func (a *app) restorePhysical(ctx context.Context, r *repo.Repository, point rep
 	if err != nil {
 		return physicalError(err)
 	}
-	result.Warnings = append(warnings, done.Warnings...)
+	result.Warnings = slices.Concat(warnings, done.Warnings)
 	return a.physicalDone(d, result, a.now().Sub(begun))
 }
 
@@ -279,10 +280,9 @@ func (a *app) physicalDone(d physicalRestore, r physical.Result, lasted time.Dur
 		kept = fmt.Sprintf("; %s of it was there already, and what else was there is removed (%s)", size(r.Reused), count(r.Removed))
 	}
 	a.say("Restored %s of %s into %s in %s: %s, %s, all as the server's own checksums say%s.", r.Point.ID, r.Point.Source, r.Directory, took(lasted), plural(r.Files, "file"), size(r.Bytes), kept)
-	switch reached := r.Reached; {
-	case reached == nil:
+	if reached := r.Reached; reached == nil {
 		a.say("Start the server on it: it recovers to %s and then %s.", d.Target, atTarget(d.Options))
-	default:
+	} else {
 		moment := "no transaction after the base backup"
 		if !reached.Time.IsZero() {
 			moment = "the transaction of " + reached.Time.UTC().Format("2006-01-02 15:04:05.999999Z")

@@ -203,7 +203,7 @@ func TestAServerIsBroughtBackToTheSecondBeforeTheAccident(t *testing.T) {
 		Approval     struct{ Needed string }
 	}
 	text := r.run(0, append(aim, "--policy", policy, "--dry-run", "--json")...)
-	if err := json.Unmarshal([]byte(text[strings.Index(text, "{"):]), &plan); err != nil || plan.Bytes == 0 || plan.Fetch != plan.Bytes || plan.Approval.Needed != code {
+	if err := json.Unmarshal([]byte(text[max(strings.Index(text, "{"), 0):]), &plan); err != nil || plan.Bytes == 0 || plan.Fetch != plan.Bytes || plan.Approval.Needed != code {
 		t.Errorf("%v: %s", err, text)
 	}
 

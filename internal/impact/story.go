@@ -102,11 +102,12 @@ func (i Impact) headline(policyName string) string {
 	if i.First {
 		text = fmt.Sprintf("The rules of policy %q, which is new here, delete %s: ", policyName, what)
 	}
-	if i.Shortened > 0 {
+	switch {
+	case i.Shortened > 0:
 		text += fmt.Sprintf("%s, as things stood on %s.", i.Total(), i.AsOf.UTC().Format(dateForm+" 15:04 UTC"))
-	} else if i.Points > 0 {
+	case i.Points > 0:
 		text += fmt.Sprintf("%s (%s), as things stood on %s.", points(i.Points), sizeOf(i.Bytes, i.Points, i.Unsized), i.AsOf.UTC().Format(dateForm+" 15:04 UTC"))
-	} else {
+	default:
 		text += fmt.Sprintf("none at once, as things stood on %s.", i.AsOf.UTC().Format(dateForm+" 15:04 UTC"))
 	}
 	if i.Waiting > 0 {

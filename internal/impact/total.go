@@ -25,10 +25,10 @@ func (i Impact) waiting() string {
 			windows++
 		}
 	}
-	switch {
-	case windows == 0:
+	switch windows {
+	case 0:
 		return points(i.Waiting)
-	case windows == i.Waiting:
+	case i.Waiting:
 		return "part of the point-in-time recovery of " + count(windows, "server", "servers")
 	}
 	return points(i.Waiting-windows) + " and part of the point-in-time recovery of " + count(windows, "server", "servers")

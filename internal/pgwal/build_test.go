@@ -3,6 +3,7 @@ package pgwal
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 	"time"
 )
 
@@ -74,7 +75,7 @@ func (w *logWriter) record(manager, operation byte, xid uint32, data []byte, lim
 	head[16], head[17] = operation, manager
 	crc := crc32.Update(0, castagnoli, body)
 	le.PutUint32(head[20:], crc32.Update(crc, castagnoli, head[:20]))
-	all := append(head, body...)
+	all := slices.Concat(head, body)
 	r := built{start: w.pos(), xid: xid}
 	whole := limit >= len(all)
 	for rest := all[:min(limit, len(all))]; len(rest) > 0; {

@@ -91,7 +91,8 @@ func (r *record) isSwitch() bool {
 func (r *record) data() []byte {
 	b := r.kept[recordHeader:min(r.length, keptOfRecord)]
 	for len(b) > 0 {
-		skip, found := 0, false
+		var skip int
+		found := false
 		switch b[0] {
 		case idOrigin:
 			skip = 3

@@ -170,7 +170,7 @@ func (s *Scanner) join(p page) {
 		s.scan.Stop = fmt.Errorf("where the rest of the record at %s should follow", s.cur.start)
 	case s.rest && s.skip > 0 && (!continues || uint64(p.rest) != s.skip):
 		s.scan.Stop = fmt.Errorf("where the rest of a record of the segment before should follow")
-	case !s.open && !(s.rest && s.skip > 0) && continues:
+	case !s.open && (!s.rest || s.skip <= 0) && continues:
 		s.scan.Stop = fmt.Errorf("where the rest of a record follows that did not begin")
 	}
 }

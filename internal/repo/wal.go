@@ -183,13 +183,13 @@ func (r *Repository) WALArchives(ctx context.Context, source string) ([]WALArchi
 			archives = append(archives, a)
 		}
 	}
-	failed := func(err error) ([]WALArchive, error) {
-		return nil, fmt.Errorf("list the WAL archives of %s: %w", r.URL(), err)
+	failed := func(err error) error {
+		return fmt.Errorf("list the WAL archives of %s: %w", r.URL(), err)
 	}
 	if folders, can := r.store.(objstore.FolderLister); can {
 		names, err := folders.Folders(ctx, walPrefix)
 		if err != nil && !errors.Is(err, objstore.ErrNotFound) {
-			return failed(err)
+			return nil, failed(err)
 		}
 		for _, name := range names {
 			add(name)
@@ -198,7 +198,7 @@ func (r *Repository) WALArchives(ctx context.Context, source string) ([]WALArchi
 	}
 	for info, err := range r.store.List(ctx, prefix) {
 		if err != nil {
-			return failed(err)
+			return nil, failed(err)
 		}
 		add(info.Key)
 	}

@@ -160,7 +160,7 @@ func (h walHeader) check(f WALFile, repository string, sealed bool) error {
 	case f.IsPiece() && h.Size != int64(f.PieceTo-f.PieceFrom):
 		return fmt.Errorf("it says it has %d bytes", h.Size)
 	}
-	return h.WALInfo.checkSize(f.Kind())
+	return h.checkSize(f.Kind())
 }
 
 // maxSmallWAL bounds history and backup files, in bytes.

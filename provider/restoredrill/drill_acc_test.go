@@ -207,7 +207,7 @@ func TestAccRestoreDrill_mistakesAreFoundAtPlanWhereTheyAre(t *testing.T) {
 		"a secret":         {onFargate, "into = { scratch_cluster = {}, database = { server = { host = \"db\", password_ref = \"hunter2\" } } }", "never the secret itself"},
 		"folder of a task": {onFargate, "into = { scratch_cluster = { directory = \"/srv\" } }", "the disk of a task is at /tmp alone"},
 		"twice":            {onFargate, scratch + "\n backups_of = [\"a@b\", \"a@b\"]", `backups_of[1]: "a@b" is given twice`},
-		"kind":             {onFargate, scratch + "\n kind = \"phsyical\"", `did you mean "physical"?`},
+		"kind":             {onFargate, scratch + "\n kind = \"fysical\"", `did you mean "physical"?`},
 		"no whole server":  {onFargate, scratch + "\n database = \"app\"", `set kind = "physical"`},
 		"a server in one":  {onFargate, "kind = \"physical\"\n into = { database = { database_url_ref = \"ssm:x\" } }", `into.database is no place for backups of kind "physical"`},
 		"a server in RDS":  {onFargate, "kind = \"physical\"\n into = { rds_instance = {} }", `into.rds_instance is no place for backups of kind "physical"`},

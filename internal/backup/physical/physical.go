@@ -77,9 +77,7 @@ func Plan(ctx context.Context, o Options) (Preview, error) {
 	if r.found {
 		p.Archive = r.archive.String()
 	}
-	for _, s := range r.server.unknown() {
-		p.Skipped = append(p.Skipped, s)
-	}
+	p.Skipped = append(p.Skipped, r.server.unknown()...)
 	parent, why, err := r.parent(ctx, o.Clock())
 	if why != "" {
 		p.Warnings = append(p.Warnings, fallback(why))

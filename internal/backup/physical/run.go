@@ -224,7 +224,7 @@ func (c *copying) relay(archive, entries io.Writer) error {
 	}}
 	for i := 0; ; i++ {
 		a, err := c.base.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -51,7 +52,7 @@ func (a *Archive) WriteTo(w io.Writer) (int64, error) {
 func (a *Archive) plain(w io.Writer) (total int64, err error) {
 	for {
 		data, err := a.more()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return total, nil
 		}
 		if err != nil {
@@ -70,7 +71,7 @@ func (a *Archive) decoded(n int64, err error) (int64, error) {
 	if err != nil {
 		return n, fmt.Errorf("decompress %s: %w", a.Name, err)
 	}
-	if data, err := a.more(); err != io.EOF {
+	if data, err := a.more(); !errors.Is(err, io.EOF) {
 		if err == nil {
 			err = fmt.Errorf("%d bytes follow the end of %s", len(data), a.Name)
 		}
@@ -98,7 +99,7 @@ func (a *Archive) more() ([]byte, error) {
 
 func (a *Archive) discard() error {
 	for {
-		if _, err := a.more(); err == io.EOF {
+		if _, err := a.more(); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err

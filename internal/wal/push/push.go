@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -168,9 +167,3 @@ func (p *pusher) known() (bool, error) {
 
 // statusFolder is where the server keeps which files wait for the archiver.
 func (p *pusher) statusFolder() string { return filepath.Join(p.folder, "archive_status") }
-
-// exists tells whether there is a file.
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}

@@ -12,50 +12,53 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/pgwal"
 )
 
-// queue hands out the files to store: the asked one first, then those that the server
-// finished, in the order in which its archiver will ask for them.
+// queue hands out the files to store with the asked one: those that the server finished,
+// in the order in which its archiver will ask for them.
 type queue struct {
-	p     *pusher
+	d     *destination
 	until time.Time
 
 	mu      sync.Mutex
 	taken   map[string]bool // or stored before
 	waiting []string        // of the last look
 	left    int             // how many more may be taken
+	last    bool            // no more are looked for
 	ended   bool
 }
 
-func newQueue(p *pusher) *queue {
-	q := &queue{p: p, taken: p.notes.names(), waiting: []string{p.asked}, left: 1 + max(p.Ahead, 0), until: p.Now().Add(longestAhead)}
-	delete(q.taken, p.asked) // a note about it does not fit any more
+func newQueue(d *destination) *queue {
+	q := &queue{d: d, taken: d.notes.names(), left: max(d.Ahead, 0), until: d.Now().Add(longestAhead), last: d.notes == nil}
+	q.taken[d.asked] = true
 	return q
 }
 
 // next is the next file; false when there is none, or no more shall be taken.
-func (q *queue) next() (string, bool) {
+func (q *queue) next(ctx context.Context) (string, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for range 2 {
-		for len(q.waiting) > 0 && q.left > 0 && !q.ended {
-			name := q.waiting[0]
-			q.waiting = q.waiting[1:]
-			if q.taken[name] {
-				continue
-			}
-			if name != q.p.asked && q.p.Now().After(q.until) {
-				return "", false
-			}
-			q.taken[name] = true
-			q.left--
-			return name, true
-		}
-		if q.left <= 0 || q.ended || q.p.notes == nil {
-			return "", false
-		}
-		// The server goes on while these are stored: look again.
-		q.waiting = q.p.ready(q.left, q.taken)
+	if q.ended || q.left <= 0 || q.d.Now().After(q.until) {
+		return "", false
 	}
-	return "", false
+	if len(q.waiting) == 0 && !q.last {
+		q.look(ctx)
+	}
+	if len(q.waiting) == 0 {
+		return "", false
+	}
+	name := q.waiting[0]
+	q.waiting = q.waiting[1:]
+	q.taken[name] = true
+	q.left--
+	return name, true
+}
+
+// look sees which files wait: the server goes on while others are stored.
+func (q *queue) look(ctx context.Context) {
+	names, all, err := q.d.absent(ctx, q.d.ready(q.left, q.taken))
+	if err != nil && ctx.Err() == nil {
+		q.d.Log.Warn("nothing is archived ahead: what the archive has could not be listed", "error", err)
+	}
+	q.waiting, q.last = names, !all
 }
 
 // end stops handing out.

@@ -19,45 +19,37 @@ type destination struct {
 	ahead int
 }
 
-// storeAll stores the asked file, and others meanwhile and after it. Its error is that
-// of the asked file: what happens to the others shows when they are asked for.
+// storeAll stores the asked file, and then others. Its error is that of the asked file:
+// what happens to the others shows when they are asked for.
+//
+// Nothing goes along before the asked file is stored: where it is refused, because another
+// server's is there under its name, what is behind it is of another log as well, and would
+// stand in the archive between what is of the first server.
 func (d *destination) storeAll(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	q := newQueue(d.pusher)
-	asked := make(chan error, 1)
+	_, already, err := d.store(ctx, d.asked)
+	if err != nil {
+		return err
+	}
+	d.result.Already = already
+	q := newQueue(d)
 	var all sync.WaitGroup
 	for range d.Jobs {
-		all.Go(func() { d.work(ctx, q, asked) })
-	}
-	err := <-asked
-	if err != nil {
-		cancel(err)
+		all.Go(func() { d.work(ctx, q) })
 	}
 	all.Wait()
 	d.result.Ahead = d.ahead
-	if err == nil {
-		d.forget()
-	}
-	return err
+	d.forget()
+	return nil
 }
 
 // work stores files until there are none.
-func (d *destination) work(ctx context.Context, q *queue, asked chan<- error) {
+func (d *destination) work(ctx context.Context, q *queue) {
 	for {
-		name, ok := q.next()
+		name, ok := q.next(ctx)
 		if !ok {
 			return
 		}
-		sum, already, err := d.store(ctx, name)
-		if name == d.asked {
-			d.result.Already = already // nobody reads it before it is told of
-			if err != nil {
-				q.end()
-			}
-			asked <- err
-			continue
-		}
+		sum, _, err := d.store(ctx, name)
 		if err == nil {
 			err = d.notes.add(name, sum)
 		}
@@ -72,6 +64,38 @@ func (d *destination) work(ctx context.Context, q *queue, asked chan<- error) {
 		d.ahead++
 		d.mu.Unlock()
 	}
+}
+
+// neighbours is how many digits of a segment's name it shares with those listed with it.
+const neighbours = 22
+
+// absent are the first of some files, up to one that the archive has already, which is
+// held against what is there when the server asks for it: where they differ nothing behind
+// it may be stored. all tells that none of them is there.
+func (d *destination) absent(ctx context.Context, names []string) (first []string, all bool, err error) {
+	there, listed := map[string]bool{}, map[string]bool{}
+	for i, name := range names {
+		begin := name
+		if !isHistory(name) {
+			begin = name[:neighbours]
+		}
+		if !listed[begin] {
+			files, err := d.repo.WALNamed(ctx, d.archive, begin)
+			if err != nil {
+				return nil, false, err
+			}
+			for _, f := range files {
+				if !f.IsPiece() {
+					there[f.Name] = true
+				}
+			}
+			listed[begin] = true
+		}
+		if there[name] {
+			return names[:i], false, nil
+		}
+	}
+	return names, true, nil
 }
 
 // store stores one file durably, and returns the SHA-256 of its content.
