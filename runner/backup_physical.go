@@ -18,15 +18,17 @@ type physicalFlags struct {
 	checkpoint, compression, fullEvery, walTimeout string
 	maxRate                                        int64
 	incremental                                    bool
+	jobs                                           int
 }
 
 func (f *physicalFlags) register(set *pflag.FlagSet) {
-	set.StringVar(&f.checkpoint, "checkpoint", "", "physical: begin `HOW`: fast (default), or spread as the server's own checkpoints are")
+	set.StringVar(&f.checkpoint, "checkpoint", "", "physical: `HOW` the checkpoint is done that it begins with: fast (default, a burst of writes), or spread over minutes as the server's own are")
 	set.Int64Var(&f.maxRate, "max-rate", 0, "physical: the server sends at most so many `BYTES` a second")
 	set.StringVar(&f.compression, "server-compression", "", "physical: the server compresses what it sends by this `METHOD`: zstd, lz4 or gzip, for a network that is the limit")
-	set.BoolVar(&f.incremental, "incremental", false, "physical: what changed since the backup before (PostgreSQL 17 and newer, with summarize_wal)")
-	set.StringVar(&f.fullEvery, "full-every", "", "physical: with --incremental, all of it again when the last full one is older than this `DURATION` (default 7d)")
-	set.StringVar(&f.walTimeout, "wal-timeout", "", "physical: give up when the log written meanwhile is not in the repository after this `DURATION` (default 10m)")
+	set.BoolVar(&f.incremental, "incremental", false, "physical: only what changed since the base backup before (PostgreSQL 17 and newer, with summarize_wal = on); a full one where that is not possible, with a warning")
+	set.StringVar(&f.fullEvery, "full-every", "", "physical: with --incremental, take a full one when the last full one is older than this `DURATION` (default 7d)")
+	set.IntVar(&f.jobs, "jobs", 0, "physical: how many parts are compressed at once (default 2)")
+	set.StringVar(&f.walTimeout, "wal-timeout", "", "physical: fail when WAL that was written during the backup is not in the repository after this `DURATION` (default 10m)")
 }
 
 // over puts the flags over what a job says.
@@ -72,7 +74,11 @@ func (a *app) takePhysical(ctx context.Context, f backupFlags) ([]take, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.physical.jobs < 0 || f.physical.jobs > 64 {
+		return nil, usagef("--jobs %d: give a number from 1 to 64", f.physical.jobs)
+	}
 	options := func(o point.Options) physical.Options {
+		o.Compressors = f.physical.jobs
 		return physical.Options{Options: o, Target: s.Target, What: what}
 	}
 	return []take{{

@@ -43,13 +43,15 @@ var (
 )
 
 // moments are the ways to write a time, from the most exact to a day, which is its
-// first moment.
-var moments = []string{time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"}
+// first moment. PostgreSQL's own way is among them, as its log and now() have it.
+var moments = []string{time.RFC3339, "2006-01-02T15:04Z07:00", "2006-01-02T15:04:05Z07", "2006-01-02T15:04Z07", "2006-01-02T15:04:05 MST", "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"}
 
 // parseMoment reads a time: UTC unless it says otherwise.
 func parseMoment(text string) (time.Time, error) {
 	for _, layout := range moments {
-		if t, err := time.Parse(layout, strings.Replace(text, " ", "T", 1)); err == nil {
+		t, err := time.Parse(layout, strings.Replace(text, " ", "T", 1))
+		// Of the short names of zones only this one means the same everywhere.
+		if name, _ := t.Zone(); err == nil && (!strings.HasSuffix(layout, "MST") || name == "UTC" || name == "GMT") {
 			return t.UTC(), nil
 		}
 	}

@@ -24,19 +24,19 @@ type recoverFlags struct {
 }
 
 func (f *recoverFlags) register(set *pflag.FlagSet) {
-	set.StringVar(&f.time, "target-time", "", "physical: recover to this `TIME`, such as 2026-03-01T09:45:00Z")
+	set.StringVar(&f.time, "target-time", "", "physical: recover to the last commit at or before this `TIME`, such as 2026-03-01T09:45:00Z (UTC unless it says otherwise), by the server's clock")
 	set.StringVar(&f.lsn, "target-lsn", "", "physical: recover to this position in WAL, an `LSN` such as 16/B374D848")
 	set.StringVar(&f.xid, "target-xid", "", "physical: recover to the end of the transaction with this `NUMBER`")
 	set.StringVar(&f.name, "target-name", "", "physical: recover to the restore point of this `NAME` (pg_create_restore_point)")
 	set.StringVar(&f.target, "target", "", "physical: `WHERE` to recover to: latest, all that is archived (the default), or immediate, the end of the base backup")
 	set.BoolVar(&f.exclusive, "target-exclusive", false, "physical: leave out what is exactly at the target")
 	set.StringVar(&f.timeline, "target-timeline", "", "physical: along this `TIMELINE`, a number or eight hexadecimal digits (default the newest)")
-	set.StringVar(&f.action, "target-action", physical.Promote, "physical: what the server does at the target, an `ACTION`: promote, pause or shutdown")
+	set.StringVar(&f.action, "target-action", physical.Promote, "physical: what the server does at the target, an `ACTION`: promote (it serves, on a new timeline), pause (it can be read, until pg_wal_replay_resume()) or shutdown")
 	set.BoolVar(&f.delta, "delta", false, "physical: into a data directory of the same system: fetch only files that differ, and remove those that the backup does not have")
 	set.StringArrayVar(&f.tablespaces, "tablespace-map", nil, "physical: put the tablespace that was in directory OLD, or has this OID, into NEW: `OLD=NEW` (repeatable)")
 	set.StringVar(&f.tablespaceDir, "tablespace-dir", "", "physical: put the other tablespaces below this `DIRECTORY`, by their OID (default where they were)")
-	set.StringVar(&f.archiveMode, "archive-mode", physical.ArchivePreserve, "physical: archiving of the restored server, a `MODE`: preserve, as it is configured, or off, for a copy beside the first")
-	set.BoolVar(&f.start, "start", false, "physical: start the server, wait until it has reached the target, and say which moment that is")
+	set.StringVar(&f.archiveMode, "archive-mode", physical.ArchivePreserve, "physical: archiving of the restored server, a `MODE`: preserve, as it is configured, or off, for a copy beside the living server, which would else archive into the same place")
+	set.BoolVar(&f.start, "start", false, "physical: start the server, wait until it has reached the target, and say which moment that is; needs PostgreSQL's programs of the same major version")
 	set.StringVar(&f.restoreCommand, "restore-command", "", "physical: the `COMMAND` with which the server fetches WAL, with %f and %p (default this program's wal fetch)")
 }
 

@@ -12,8 +12,11 @@ import (
 func newWAL(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "wal", Short: "Archive a server's write-ahead log, bring it back, and see what it reaches",
-		Long: `With the log of a server in the repository, a base backup (backup --kind physical) can
-be recovered to any moment since it was taken.`,
+		Long: `With the write-ahead log (WAL) of a server in the repository, a base backup can be
+recovered to any moment since it was taken. "settings" says what the server needs;
+"receive" streams its log, or the server hands it over by "push"; then come base backups
+(backup --kind physical); "status" says from when to when one can recover; "restore
+--target-time" does it, and has the server call "fetch".`,
 		Args: cobra.NoArgs,
 	}
 	group(cmd,

@@ -46,7 +46,9 @@ next ones put aside on this machine meanwhile (--spool).
 
 Exit codes are those that PostgreSQL knows: 0 placed; 1 the archive does not have it, which
 a server takes for the end of the log; 128 anything else, such as a store that does not
-answer or a damaged file, for which a server stops instead of ending recovery early.`,
+answer or a damaged file, for which a server stops instead of ending recovery early.
+
+"restore" writes this command into the configuration by itself.`,
 		Example: `  restore_command = '/usr/local/bin/pgbackup-runner wal fetch %f %p --job /etc/pgbackup/wal.job.json'`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.fetchWAL(cmd.Context(), args[0], args[1], f)
@@ -57,7 +59,7 @@ answer or a damaged file, for which a server stops instead of ending recovery ea
 	flags.StringVar(&f.dataDirectory, "data-directory", "", "`DIRECTORY` of the server (default the working directory, which is where a server calls this)")
 	flags.IntVar(&f.ahead, "ahead", 0, "how many segments are fetched ahead at most, -1 for none (default 8)")
 	flags.IntVar(&f.jobs, "jobs", 0, "how many segments are fetched ahead at once (default 2)")
-	flags.DurationVar(&f.patience, "patience", walfetch.DefaultPatience, "for how `LONG` it is tried again when the store does not answer, before the server has to stop")
+	flags.DurationVar(&f.patience, "patience", walfetch.DefaultPatience, "try again for this `DURATION` when the store does not answer, before the server has to stop")
 	return cmd
 }
 

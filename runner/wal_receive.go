@@ -54,11 +54,11 @@ server's disk.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.slot, "slot", "", "`NAME` of the replication slot (default the job's, or one made of the source's name)")
-	flags.StringVar(&f.every, "every", "", "how `OFTEN` the unfinished segment is stored (default the job's, or 3s)")
-	flags.StringVar(&f.confirm, "confirm", "", "what is told to the server as safe: what is `stored` (default) in the repository, or what is spooled on this machine")
+	flags.StringVar(&f.every, "every", "", "store the unfinished segment every `DURATION`: about as much is lost with server and receiver together (default the job's, or 3s)")
+	flags.StringVar(&f.confirm, "confirm", "", "`WHAT` the server is told it may forget: what is stored in the repository, or what is spooled on this machine (default the job's, or stored)")
 	flags.StringVar(&f.spool, "spool", "", "`DIRECTORY` of this machine for what is not stored yet (default the job's, or below the user's home)")
 	flags.StringVar(&f.heartbeat, "heartbeat", "", "`DATABASE` in which a row with the time is written again and again (default the job's, or none)")
-	flags.BoolVar(&f.dropSlot, "drop-slot", false, "drop the replication slot, and do nothing else")
+	flags.BoolVar(&f.dropSlot, "drop-slot", false, "drop the replication slot, and do nothing else: for when you stop receiving for good, with the receiver stopped")
 	return cmd
 }
 

@@ -31,19 +31,19 @@ func newWALSettings(a *app) *cobra.Command {
 which are not, and which wait for a restart. With --apply those that are not are set by ALTER
 SYSTEM, which takes a superuser; nothing that is right is touched, and the server is never
 restarted. An archive_command of somebody else stays unless --replace-archive-command is
-given.
+given. Where an administrator is not the job's role, --database names who asks.
 
-The exit code is 3 while something is left to do.`,
-		Example: "  pgbackup-runner wal settings --job /etc/pgbackup/wal.job.json --apply\n  pgbackup-runner wal settings --mode receive --database postgres://postgres@db1/postgres",
+The exit code is 3 while something is left to do, such as a restart.`,
+		Example: "  pgbackup-runner wal settings --job /etc/pgbackup/wal.job.json --apply\n  pgbackup-runner wal settings --mode receive --database postgres://postgres@db1/postgres\n  pgbackup-runner wal settings --job /etc/pgbackup/wal.job.json --apply --database postgres://postgres@/postgres",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.walSettings(cmd.Context(), f)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.mode, "mode", "", "`push` (archive_command) or receive (a stream), where no job says it")
-	flags.BoolVar(&f.incremental, "incremental", false, "base backups are to be incremental ones (PostgreSQL 17 and newer)")
+	flags.StringVar(&f.mode, "mode", "", "`MODE` to look for: push (the server calls archive_command) or receive (a stream); default the job's")
+	flags.BoolVar(&f.incremental, "incremental", false, "also what incremental base backups need (PostgreSQL 17 and newer; default the job's)")
 	flags.StringVar(&f.environmentFile, "environment-file", "", "`FILE` with NAME=value lines that archive_command reads first, such as its credentials")
-	flags.BoolVar(&f.apply, "apply", false, "set what is not right")
+	flags.BoolVar(&f.apply, "apply", false, "set what is not right, by ALTER SYSTEM: takes a superuser")
 	flags.BoolVar(&f.replace, "replace-archive-command", false, "also replace an archive_command, or archive_library, of somebody else")
 	return cmd
 }

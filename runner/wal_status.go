@@ -25,7 +25,7 @@ func newWALStatus(a *app) *cobra.Command {
 		Long: `Show the continuous ranges of each timeline, the gaps between them with their times, how old
 the newest archived WAL is, and from when to when each base backup can be recovered. Where a
 server is named, by the job or by --database, it is asked what its archiver and its
-replication slots say.
+replication slots say. How far behind is how much would be lost with the server now.
 
 The exit code is 0 when all is well, 3 when the archive is further behind than --max-lag or
 the recovery point objective of the policy, or when something fails that fills it, 6 when
@@ -33,7 +33,7 @@ there is a gap after the oldest base backup, and 4 when there is no archive.`,
 		Example: "  pgbackup-runner wal status --job /etc/pgbackup/wal.job.json\n  pgbackup-runner wal status --repository s3://acme-pg-backups/prod --max-lag 5m",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.walStatus(cmd.Context(), maxLag) },
 	}
-	cmd.Flags().StringVar(&maxLag, "max-lag", "", "how far behind the archive may be, such as 5m")
+	cmd.Flags().StringVar(&maxLag, "max-lag", "", "the archive may be this `DURATION` behind, such as 5m (default the policy's objective)")
 	return cmd
 }
 

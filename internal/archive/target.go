@@ -121,7 +121,29 @@ func (s *Survey) Choose(t Target) (Base, Window, error) {
 			return c.base, c.window, nil
 		}
 	}
-	return Base{}, Window{}, &Unreachable{Target: t, Why: s.why(t, timeline, all), Windows: merge(all)}
+	return Base{}, Window{}, &Unreachable{Target: t, Why: s.why(t, timeline, all) + s.elsewhere(t, timeline), Windows: merge(all)}
+}
+
+// elsewhere names the timelines beside one on which the target can be reached: a copy
+// that was promoted may have archived a newer one than the server is on.
+func (s *Survey) elsewhere(t Target, beside pgwal.Timeline) string {
+	if t.Timeline != 0 {
+		return ""
+	}
+	var on []string
+	for _, line := range slices.Backward(s.Timelines) {
+		reaches := slices.ContainsFunc(s.Bases, func(b Base) bool {
+			w, has := b.Window(line.ID)
+			return has && b.Problem == "" && t.inside(w)
+		})
+		if line.ID != beside && reaches {
+			on = append(on, line.ID.String())
+		}
+	}
+	if len(on) == 0 {
+		return ""
+	}
+	return "; on timeline " + strings.Join(on, " and ") + " it can be recovered: choose it with --target-timeline"
 }
 
 // inside tells whether a target lies in a window.

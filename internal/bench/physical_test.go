@@ -135,7 +135,9 @@ func (b *bench) fillArchive(n int) {
 		}
 		b.pg.Exec(b.t, "bench", "INSERT INTO wal_made SELECT n, md5(n::text) || ' order ' || n % 1000 FROM generate_series(1, 400000) n", "SELECT pg_switch_wal()")
 	}
-	b.pg.Exec(b.t, "bench", "DROP TABLE wal_made", "ALTER SYSTEM RESET archive_command", "SELECT pg_reload_conf()", "CHECKPOINT")
+	b.pg.Exec(b.t, "bench", "DROP TABLE wal_made", "ALTER SYSTEM RESET archive_command", "SELECT pg_reload_conf()", "CHECKPOINT", "SELECT pg_switch_wal()")
+	// Both ways refuse, or wait for, an archive into which nothing comes.
+	b.must(shell(b.ctx, b.env, `until [ "$(psql -At -c "select last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) from pg_stat_archiver")" = t ]; do sleep 0.2; done`))
 }
 
 func (b *bench) fakeData() string { return filepath.Join(b.dir, "fake") }
@@ -171,15 +173,15 @@ func (b *bench) physicalRound(r *rival, n int) {
 	}
 	processes := fmt.Sprintf("--process-max=%d", n)
 	common := fmt.Sprintf("--repository '%s' --key env:BENCH_KEY --source main --quiet", b.repo)
-	b.measure(name(ourBase), b.watched("pgbackup-runner", fmt.Sprintf("'%s' backup --kind physical --database '%s' --jobs %d %s", *runnerBin, b.pg.URL("postgres"), n, common)))
+	b.measure(name(ourBase), b.watched(*runnerBin, fmt.Sprintf("'%s' backup --kind physical --database '%s' --jobs %d %s", *runnerBin, b.pg.URL("postgres"), n, common)))
 	b.measure(name(rivalBase), b.watched("pgbackrest", r.line("backup", "--type=full", processes)))
 	for _, dir := range []string{"ours", "theirs"} {
 		b.must(shell(b.ctx, nil, fmt.Sprintf("rm -rf '%[1]s/%[2]s' && mkdir -m 700 '%[1]s/%[2]s' && sync", b.dir, dir)))
 	}
-	b.measure(name(ourFill), b.watched("pgbackup-runner", fmt.Sprintf("'%s' restore latest --kind physical --to-directory '%s/ours' --jobs %d %s", *runnerBin, b.dir, n, common)))
+	b.measure(name(ourFill), b.watched(*runnerBin, fmt.Sprintf("'%s' restore latest --kind physical --to-directory '%s/ours' --jobs %d %s", *runnerBin, b.dir, n, common)))
 	b.measure(name(rivalFill), b.watched("pgbackrest", r.line("restore", "--type=immediate", fmt.Sprintf("--pg1-path='%s/theirs'", b.dir), processes)))
 	b.forgetWAL()
-	b.measure(name(ourPush), b.watched("pgbackup-runner", b.archiver(b.pushLine("pg_wal/$s", "pushed", n))))
+	b.measure(name(ourPush), b.watched(*runnerBin, b.archiver(b.pushLine("pg_wal/$s", "pushed", n))))
 	b.forgetWAL()
 	b.measure(name(rivalPush), b.watched("pgbackrest", b.archiver(r.line("archive-push", "pg_wal/$s", processes, fmt.Sprintf("--pg1-path='%s'", b.fakeData())))))
 	b.forgetWAL()

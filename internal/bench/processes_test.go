@@ -22,12 +22,13 @@ type processes struct {
 	stop  chan struct{}
 	done  sync.WaitGroup
 	most  int64 // bytes
+	seen  map[int]bool
 	begun unix.Rusage
 }
 
 // watch begins. This process adopts what daemonizes, so that its time can be counted.
 func watch(match string) *processes {
-	p := &processes{match: match, stop: make(chan struct{})}
+	p := &processes{match: match, stop: make(chan struct{}), seen: map[int]bool{}}
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	_ = unix.Getrusage(unix.RUSAGE_CHILDREN, &p.begun)
 	p.done.Go(func() {
@@ -39,6 +40,7 @@ func watch(match string) *processes {
 				var sum int64
 				for _, pid := range p.alive() {
 					sum += pss(pid)
+					p.seen[pid] = true
 				}
 				p.most = max(p.most, sum)
 			}
@@ -50,18 +52,14 @@ func watch(match string) *processes {
 // end waits for what still runs, and returns the largest sum of memory in bytes and the
 // processor time of all that ended meanwhile.
 func (p *processes) end() (memory int64, cpu time.Duration) {
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		alive := p.alive()
-		for _, pid := range alive {
-			var status unix.WaitStatus
-			_, _ = unix.Wait4(pid, &status, unix.WNOHANG, nil) // only what was adopted is ours to wait for
-		}
-		if len(alive) == 0 {
-			break
-		}
+	for deadline := time.Now().Add(time.Minute); len(p.alive()) > 0 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 	}
 	close(p.stop)
 	p.done.Wait()
+	for pid := range p.seen {
+		var status unix.WaitStatus
+		_, _ = unix.Wait4(pid, &status, unix.WNOHANG, nil) // what was adopted is ours to wait for, the rest was waited for
+	}
 	var now unix.Rusage
 	_ = unix.Getrusage(unix.RUSAGE_CHILDREN, &now)
 	spent := func(u unix.Rusage) time.Duration { return time.Duration(u.Utime.Nano() + u.Stime.Nano()) }

@@ -97,7 +97,7 @@ func (r *run) begin(ctx context.Context, w *point.Writing) (parent string, err e
 		w.Warn("%s", fallback(why))
 	}
 	if err == nil {
-		w.Memory = point.Memory{Chunk: chunkOf(r.expected()), Buffers: buffers, Parts: parts, PartSize: objstore.MinPartSize}
+		w.Memory = point.Memory{Chunk: chunkOf(r.expected()), Buffers: max(buffers, 3*r.Compressors), Parts: parts, PartSize: objstore.MinPartSize}
 	}
 	return ref.ID, err
 }

@@ -57,6 +57,9 @@ type Options struct {
 	// source's lease and before the new one is begun. nil: none. What it warns of and
 	// times is noted as what fill does.
 	Parent func(ctx context.Context, w *Writing) (id string, err error)
+	// Compressors work on chunks of the large stream at once; default 2, which keep up
+	// with what one reader delivers.
+	Compressors int
 	// Memory of the point's large stream; zero is the default.
 	Memory Memory
 

@@ -1,6 +1,7 @@
 package point
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -8,8 +9,7 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
 
-// compressors work on chunks at once. Two keep up with what one reader delivers
-// and bound memory.
+// compressors are as many as a point has where nothing else was said.
 const compressors = 2
 
 // Stream writes one large stream of the point and watches that it moves.
@@ -28,7 +28,7 @@ type Stream struct {
 func (w *Writing) NewStream(ctx context.Context, name string) *Stream {
 	ctx, fail := context.WithCancelCause(ctx)
 	s := &Stream{w: w, ctx: ctx, fail: fail, done: make(chan struct{})}
-	s.stream = w.Stream(ctx, name, compressors)
+	s.stream = w.Stream(ctx, name, cmp.Or(w.Compressors, compressors))
 	go s.watch()
 	return s
 }

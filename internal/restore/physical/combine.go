@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -116,11 +117,41 @@ func (r *restore) moveUp(t *tree) error {
 		return err
 	}
 	for _, n := range names {
-		if err := t.root.Rename(path.Join(out, n.Name()), n.Name()); err != nil {
+		if t.mounted(n.Name()) {
+			err = t.moveOut(path.Join(out, n.Name()), n.Name())
+		} else {
+			err = t.root.Rename(path.Join(out, n.Name()), n.Name())
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return t.root.RemoveAll(stagingDir)
+}
+
+// moveOut copies a directory to where a path of the tree leads, on another disk: of a
+// pg_wal, in which a base backup has next to nothing.
+func (t *tree) moveOut(from, to string) error {
+	return fs.WalkDir(t.root.FS(), from, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || p == from {
+			return err
+		}
+		at := path.Join(to, strings.TrimPrefix(p, from))
+		if d.IsDir() {
+			return t.directory(at, 0o700)
+		}
+		data, err := t.root.Open(p)
+		if err != nil {
+			return err
+		}
+		defer data.Close()
+		f, err := t.create(at, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(f, data)
+		return errors.Join(err, f.Close())
+	})
 }
 
 // command is one of PostgreSQL's programs, run as the owner of the data directory.

@@ -26,6 +26,7 @@ type restore struct {
 	owner  *owner
 	found  scratch.Programs // of Start and of increments
 	ended  time.Time        // the time asked for, where it is the end of the window
+	raised map[string]int   // settings that the WAL needs, and the backup's configuration lacked
 	result Result
 }
 
@@ -62,10 +63,8 @@ func prepare(ctx context.Context, o Options) (*restore, error) {
 			return nil, err
 		}
 	}
-	if !r.filled {
-		if err := enough(r.needs()); err != nil {
-			return nil, fmt.Errorf("restore %s: %w", top.Ref(), err)
-		}
+	if err := enough(r.needs()); err != nil {
+		return nil, fmt.Errorf("restore %s: %w", top.Ref(), err)
 	}
 	return r, nil
 }
@@ -151,7 +150,11 @@ func (r *restore) needs() []need {
 			data.bytes += l.Totals.Bytes
 		}
 	}
-	return append(needs, data)
+	needs = append(needs, data)
+	for i := range needs { // what is there stays, or is taken away first
+		needs[i].bytes -= weight(needs[i].dir)
+	}
+	return needs
 }
 
 // Step is one line of a dry run.
@@ -176,7 +179,7 @@ func Examine(ctx context.Context, o Options) (Plan, error) {
 		return Plan{}, err
 	}
 	top := r.top()
-	r.result.Files, r.result.Bytes, r.result.Fetched = top.Totals.Files, top.Totals.Bytes, 0
+	r.result.Files, r.result.Bytes, r.result.Fetched = top.Totals.Files, cmp.Or(top.Physical.Full, top.Totals.Bytes), 0
 	p := Plan{Command: r.RestoreCommand}
 	for _, l := range r.chain {
 		r.result.Fetched += l.Totals.Bytes
@@ -214,6 +217,8 @@ func (r *restore) steps() []Step {
 		say(0, "believe a backup that is not sealed: whoever may write to %s decides what is in it", r.Repo.URL())
 	}
 	switch {
+	case r.filled && !r.full():
+		say(0, "remove all that is in %s: of an incremental backup nothing can be kept", r.Directory)
 	case r.filled:
 		say(r.result.Reused, "keep what is in %s as the backup has it, %s, and remove %d others", r.Directory, bytesize.Text(r.result.Reused), r.result.Removed)
 	case r.exists:
@@ -251,6 +256,10 @@ func (r *restore) warnings() []string {
 	var warnings []string
 	if !r.ended.IsZero() {
 		warnings = append(warnings, fmt.Sprintf("%s is the end of the newest archived transaction: the server replays all that is archived, also what comes into the archive until then", serverTime(r.ended)))
+	}
+	if g := r.window.Gap; g != nil && r.Target.Latest && r.ended.IsZero() {
+		warnings = append(warnings, fmt.Sprintf("this is NOT the newest that was archived: WAL is missing from %s to %s on timeline %s, and recovery ends there, at %s; "+
+			"what was committed later is not in the restored server", g.From, g.To, g.Timeline, serverTime(r.window.To)))
 	}
 	return warnings
 }

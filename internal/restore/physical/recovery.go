@@ -66,15 +66,26 @@ func serverTime(t time.Time) string {
 
 // configure is postgresql.auto.conf of the backup with the settings of recovery in it.
 func configure(old []byte, list []setting, who string) []byte {
+	var kept strings.Builder
+	for line := range strings.Lines(string(old)) {
+		if !ofRecovery.MatchString(line) {
+			kept.WriteString(line)
+		}
+	}
+	return with([]byte(kept.String()), list, "Of the restore by "+who+"; recovery ends when its settings were used once.")
+}
+
+// with is postgresql.auto.conf with settings in the place of those of the same names.
+func with(old []byte, list []setting, why string) []byte {
 	var b strings.Builder
 	for line := range strings.Lines(string(old)) {
 		line = strings.TrimSuffix(line, "\n")
-		if ofRecovery.MatchString(line) || slices.ContainsFunc(list, func(s setting) bool { return sets(line, s.name) }) {
+		if slices.ContainsFunc(list, func(s setting) bool { return sets(line, s.name) }) {
 			continue
 		}
 		b.WriteString(line + "\n")
 	}
-	fmt.Fprintf(&b, "# Of the restore by %s; recovery ends when its settings were used once.\n", who)
+	fmt.Fprintf(&b, "# %s\n", why)
 	for _, s := range list {
 		fmt.Fprintf(&b, "%s = %s\n", s.name, quoted(s.value))
 	}

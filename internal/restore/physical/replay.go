@@ -33,6 +33,11 @@ func (p *private) wait(ctx context.Context, there func(replay) bool) (replay, er
 	for {
 		s, err := p.ask(ctx)
 		if err == nil {
+			if s.pause == "paused" {
+				if err := low(p.logged()); err != nil {
+					return s, fmt.Errorf("%w: %w", ErrRecovery, err)
+				}
+			}
 			if there(s) {
 				return s, nil
 			}
@@ -40,6 +45,9 @@ func (p *private) wait(ctx context.Context, there func(replay) bool) (replay, er
 		}
 		select {
 		case <-p.exited:
+			if err := low(p.logged()); err != nil {
+				return replay{}, fmt.Errorf("%w: %w: the server on %s ended: %s", ErrRecovery, err, p.restore.Directory, p.said())
+			}
 			return replay{}, fmt.Errorf("%w: the server on %s ended: %s", ErrRecovery, p.restore.Directory, p.said())
 		case <-ctx.Done():
 			return replay{}, context.Cause(ctx)

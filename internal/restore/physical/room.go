@@ -51,3 +51,17 @@ func nearestThere(dir string) string {
 		dir = filepath.Dir(dir)
 	}
 }
+
+// weight is how many bytes the files of a directory have, those of links not counted.
+func weight(dir string) (bytes int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil // what can not be read frees no room either
+		}
+		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
+			bytes += info.Size()
+		}
+		return nil
+	})
+	return bytes
+}

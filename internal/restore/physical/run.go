@@ -120,7 +120,7 @@ func (r *restore) begin(t *tree) error {
 		if err := t.root.RemoveAll(stagingDir); err != nil {
 			return err
 		}
-		if r.wal != "" && r.full() {
+		if r.wal != "" {
 			if err := t.mount(walDirectory, r.wal); err != nil {
 				return err
 			}
@@ -249,7 +249,7 @@ func (r *restore) chained(ctx context.Context, t *tree) ([]byte, error) {
 // way. Of what is there nothing can be kept: no list says what will come out.
 func (r *restore) emptied(ctx context.Context, t *tree) error {
 	c := newComparison()
-	if err := c.remove(ctx, t, false); err != nil {
+	if err := c.remove(ctx, t, false); err != nil { // a pg_wal that is a link stays one
 		return err
 	}
 	r.result.Removed = c.extra
@@ -279,13 +279,19 @@ func (r *restore) setUp(t *tree) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	data := configure(old, settings(r.Options, r.window.Timeline), "pgbackup-runner of "+r.top().Ref().String())
+	given := settings(r.Options, r.window.Timeline)
+	main, err := t.root.ReadFile(mainConf)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	data := configure(old, append(stale(main, given), given...), "pgbackup-runner of "+r.top().Ref().String())
 	if err := t.write(autoConf, data, 0o600); err != nil {
 		return err
 	}
 	if _, err := t.root.Stat(mainConf); errors.Is(err, os.ErrNotExist) {
 		r.result.Warnings = append(r.result.Warnings, fmt.Sprintf("the backup has no %s, as the server kept it elsewhere: bring it back (restore --kind config), or start the server with the file's name (-c config_file=…)", mainConf))
 	}
+	r.elsewhere(main)
 	if _, err := t.root.Stat(labelFile); err != nil {
 		return fmt.Errorf("%s: %w: it has no %s", r.top().Ref(), repo.ErrDamaged, labelFile)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -38,6 +39,32 @@ type private struct {
 // recover starts the server where only we reach it, has it recover and stop at the
 // target, reads which moment that is, and then starts it as it is configured.
 func (r *restore) recover(ctx context.Context) error {
+	for {
+		err := r.replay(ctx)
+		if err == nil {
+			break
+		}
+		further, failed := r.raise(err)
+		if failed != nil {
+			return errors.Join(err, failed)
+		}
+		if !further {
+			return err
+		}
+		r.Log.Info("recovery begins again with settings that the WAL needs", "why", err.Error())
+	}
+	r.raisedWarning()
+	if r.Action == Shutdown && !r.Target.Latest {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(r.Directory, mainConf)); errors.Is(err, os.ErrNotExist) {
+		return nil // that it has no configuration was said
+	}
+	return r.startForGood(ctx)
+}
+
+// replay has the server recover where only we reach it.
+func (r *restore) replay(ctx context.Context) error {
 	r.step("recovering " + r.goal())
 	p, err := r.startPrivate(ctx)
 	if err != nil {
@@ -47,16 +74,7 @@ func (r *restore) recover(ctx context.Context) error {
 	if stopped := p.stop(); err == nil {
 		err = stopped
 	}
-	if err = errors.Join(err, os.RemoveAll(p.dir)); err != nil {
-		return err
-	}
-	if r.Action == Shutdown && !r.Target.Latest {
-		return nil
-	}
-	if _, err := os.Stat(filepath.Join(r.Directory, mainConf)); errors.Is(err, os.ErrNotExist) {
-		return nil // that it has no configuration was said
-	}
-	return r.startForGood(ctx)
+	return errors.Join(err, os.RemoveAll(p.dir))
 }
 
 // startPrivate starts the server. Its own configuration counts for all but who may
@@ -95,12 +113,21 @@ func (p *private) launch(ctx context.Context) error {
 		return err
 	}
 	args := []string{"-D", r.Directory, "-c", "port=" + fmt.Sprint(privatePort)}
+	// The configuration may name the directory of the server that was backed up, which
+	// would be started instead.
+	args = append(args, "-c", "data_directory="+r.Directory)
 	for _, setting := range [][2]string{
 		{"listen_addresses", ""}, {"unix_socket_directories", p.dir}, {"hba_file", filepath.Join(p.dir, hbaConf)}, {"ident_file", filepath.Join(p.dir, "pg_ident.conf")},
 		{"logging_collector", "off"}, {"log_destination", "stderr"}, {"log_min_messages", "warning"}, {"log_line_prefix", ""}, {"lc_messages", "C"}, {"log_timezone", "UTC"},
 		{"ssl", "off"}, {"hot_standby", "on"}, {"max_standby_archive_delay", "0"},
+		{"external_pid_file", filepath.Join(p.dir, "pid")}, // that of the server that was backed up may be in use beside this one
 	} {
 		args = append(args, "-c", setting[0]+"="+setting[1])
+	}
+	for _, s := range others(settings(r.Options, r.window.Timeline)) {
+		if s.name != "recovery_target_action" {
+			args = append(args, "-c", s.name+"="+s.value)
+		}
 	}
 	if configuration != "" {
 		args = append(args, "-c", "config_file="+filepath.Join(p.dir, mainConf))
@@ -131,14 +158,28 @@ func (p *private) launch(ctx context.Context) error {
 	return <-started
 }
 
-// said is the end of the server's log, in one line.
-func (p *private) said() string {
+// logged is the server's log.
+func (p *private) logged() string {
 	b, err := os.ReadFile(filepath.Join(p.dir, "log"))
 	if err != nil {
 		return "its log can not be read: " + err.Error()
 	}
-	return oneLine(string(b))
+	return string(b)
 }
+
+// said is the end of the server's log, in one line.
+func (p *private) said() string {
+	var lines strings.Builder
+	for line := range strings.Lines(p.logged()) {
+		if !ofAsking.MatchString(line) {
+			lines.WriteString(line)
+		}
+	}
+	return oneLine(lines.String())
+}
+
+// ofAsking is what the server says to those who ask before it is ready, as we do.
+var ofAsking = regexp.MustCompile(`^FATAL:  the database system is (starting up|not yet accepting connections)|^DETAIL:  Consistent recovery state has not been yet reached`)
 
 // reach waits until the server has come to the target, and notes which moment it is.
 func (p *private) reach(ctx context.Context) error {
@@ -177,12 +218,8 @@ func (p *private) reach(ctx context.Context) error {
 
 // stopping is what the server said of where it stops.
 func (p *private) stopping() string {
-	b, err := os.ReadFile(filepath.Join(p.dir, "log"))
-	if err != nil {
-		return ""
-	}
 	said := ""
-	for line := range strings.Lines(string(b)) {
+	for line := range strings.Lines(p.logged()) {
 		_, text, _ := strings.Cut(strings.TrimSpace(line), "LOG:  ")
 		if strings.HasPrefix(text, "recovery stopping") || strings.HasPrefix(text, "last completed transaction") {
 			said = text
@@ -215,7 +252,8 @@ func (p *private) stop() error {
 func (r *restore) startForGood(ctx context.Context) error {
 	r.step("starting the server")
 	log := filepath.Join(r.Directory, startLog)
-	cmd := r.command(ctx, "pg_ctl", "start", "--wait", "--timeout", fmt.Sprint(int(stopLimit.Seconds())), "--silent", "--pgdata", r.Directory, "--log", log)
+	cmd := r.command(ctx, "pg_ctl", "start", "--wait", "--timeout", fmt.Sprint(int(stopLimit.Seconds())), "--silent", "--pgdata", r.Directory, "--log", log,
+		"--options", "-c data_directory="+shellWord(r.Directory))
 	cmd.SysProcAttr.Setpgid = false
 	if out, err := cmd.CombinedOutput(); err != nil {
 		said, _ := os.ReadFile(log) // where there is none, pg_ctl's words have to do

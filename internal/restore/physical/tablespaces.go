@@ -109,7 +109,7 @@ func (s *space) vacant(g ground) error {
 	}
 	for _, n := range names {
 		if n.Name() != lostFound {
-			return fmt.Errorf("tablespace %s would go to %s, which %w (%s …): give another place with --tablespace-map %s=DIRECTORY", s.oid, s.dir, ErrNotEmpty, n.Name(), s.old)
+			return fmt.Errorf("tablespace %s would go to %s, which %w (%s …): give another place with --tablespace-map %s=DIRECTORY", s.oid, s.dir, ErrNotEmpty, n.Name(), s.oid)
 		}
 	}
 	return nil

@@ -242,6 +242,57 @@ func TestAFileOfTheSameNameWithOtherContentIsAnErrorThatNamesBoth(t *testing.T) 
 	}
 }
 
+// A copy of a server that goes on with the same timeline is refused at the first segment
+// that differs. What it wrote behind that one must not come into the archive either: it
+// would stand between segments of the first server, and keep the right ones out.
+func TestNothingBehindAFileThatIsRefusedIsStored(t *testing.T) {
+	t.Parallel()
+	for _, asked := range []int{1, 2} {
+		c := newCluster(t)
+		alone := c.options(c.names[2])
+		alone.Ahead = -1
+		if _, err := push.Run(t.Context(), alone); err != nil {
+			t.Fatal(err)
+		}
+		before := c.stored(c.names[2])
+		changed := bytes.Clone(before)
+		changed[len(changed)/4] ^= 1
+		c.write("pg_wal/"+c.names[2], changed)
+		for range 3 { // as the archiver does
+			if _, err := push.Run(t.Context(), c.options(c.names[asked])); (asked == 2) != errors.Is(err, repo.ErrWALDiffers) {
+				t.Fatal(err)
+			}
+		}
+		files, err := c.repo.ListWAL(t.Context(), c.archive(), 0)
+		if err != nil || len(files) == 0 || files[len(files)-1].Name != c.names[2] {
+			t.Errorf("asked for %s: %v %v", c.names[asked], files, err)
+		}
+	}
+}
+
+// The history of another server's timeline keeps out all of that timeline.
+func TestNothingGoesAlongWithAHistoryThatIsRefused(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	name := "00000002.history"
+	c.write("pg_wal/"+name, []byte("1\t0/3000000\tno recovery target specified\n"))
+	c.push(name)
+	before, err := c.repo.ListWAL(t.Context(), c.archive(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.write("pg_wal/"+name, []byte("1\t0/4000000\tno recovery target specified\n"))
+	extra := strings.Replace(c.names[len(c.names)-1], "00000001", "00000002", 1)
+	c.write("pg_wal/"+extra, wal(t)["pg_wal/"+c.names[len(c.names)-1]])
+	c.write("pg_wal/archive_status/"+extra+".ready", nil)
+	if _, err := push.Run(t.Context(), c.options(name)); !errors.Is(err, repo.ErrWALDiffers) {
+		t.Fatal(err)
+	}
+	if after, err := c.repo.ListWAL(t.Context(), c.archive(), 0); err != nil || len(after) != len(before) {
+		t.Errorf("%v %v, before %v", after, err, before)
+	}
+}
+
 // Another cluster means another system identifier. Its files have the same names.
 func TestASecondClusterWithTheSameSpoolKnowsNothingOfTheFirst(t *testing.T) {
 	t.Parallel()

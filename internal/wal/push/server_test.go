@@ -195,7 +195,7 @@ func TestAFullSpoolDoesNotKeepAFileFromTheRepository(t *testing.T) {
 	place.Env = s3.Env()
 	url := fmt.Sprintf("s3://%s/x?endpoint=%s&path_style=true", s3.Bucket, s3.Endpoint)
 	place.Run("init", "--repository", url)
-	for _, name := range c.names[:2] {
+	for i, name := range c.names[:2] {
 		// Nothing this process writes into a file fits; pipes and sockets are none.
 		cmd := exec.Command("sh", "-c", `ulimit -f 0; exec "$@"`, "sh", place.Runner, "wal", "push", "pg_wal/"+name, "--repository", url, "--source", "db1", "--spool", place.Spool, "--json")
 		cmd.Dir, cmd.Env = c.dir, append(os.Environ(), place.Env...)
@@ -205,7 +205,7 @@ func TestAFullSpoolDoesNotKeepAFileFromTheRepository(t *testing.T) {
 		if err != nil || bytes.Contains(out, []byte(`"known": true`)) {
 			t.Fatalf("%s: %s %v %s", name, out, err, stderr.String())
 		}
-		if !bytes.Contains(stderr.Bytes(), []byte("archiving ahead ended early")) {
+		if i == 0 && !bytes.Contains(stderr.Bytes(), []byte("archiving ahead ended early")) {
 			t.Errorf("nobody is told: %s", stderr.String())
 		}
 	}

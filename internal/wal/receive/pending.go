@@ -22,6 +22,7 @@ type segment struct {
 	have    uint32 // bytes received
 	synced  uint32 // of them safe in the spool
 	closed  bool   // nothing more comes: it is full, or its timeline was left
+	seam    *seam  // what must be shown to continue before it is taken; nil when it was
 
 	pieces   []span // in the repository, a chain
 	needless []span // in the repository too, and to be removed when the pieces, or the whole, say the same
@@ -194,6 +195,9 @@ func (p *pending) add(s *segment, data []byte) error {
 		p.marks = append(p.marks, mark{p.received, now})
 	}
 	_, _ = s.scan.Write(data) // it takes everything
+	if err := s.seam.check(s, s.have+uint32(len(data))); err != nil {
+		return err // and nobody stores what does not count as received
+	}
 	s.have += uint32(len(data))
 	p.used += int64(len(data))
 	p.received += pgwal.LSN(len(data))

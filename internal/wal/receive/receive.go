@@ -111,6 +111,7 @@ type receiver struct {
 	system    string // of the server, once known
 	leaseLost atomic.Bool
 	pieces    map[pgwal.Segment][]span // of the archive, as it was when it was looked at
+	last      *segment                 // that was begun
 	histories map[string]bool          // names of those that are known to be in the archive
 	watch     slotWatch                // what was told of the slot
 	seldom    seldom

@@ -21,7 +21,7 @@ type stream struct {
 	conn    *replication.Conn
 	archive repo.WALArchive
 	size    uint64      // of segments
-	last    *segment    // that was begun
+	begun   bool        // a segment was, on this connection
 	spoke   atomic.Bool // the server, on this stream
 }
 
@@ -118,6 +118,10 @@ func (s *stream) follow(ctx context.Context, at place) (*replication.End, error)
 	defer stop(nil)
 	s.met = true
 	s.pending.place(at)
+	if open := s.pending.open(); open != nil && open.at.Timeline == at.timeline {
+		s.goOn(open, at.at)
+		s.begun = true
+	}
 	s.pending.setConnected(true)
 	s.spoke.Store(false)
 	confirming.Go(func() { s.confirm(ctx, in, stop) })
@@ -185,7 +189,7 @@ func (s *stream) take(ctx context.Context, timeline pgwal.Timeline, at pgwal.LSN
 		open := s.pending.open()
 		if open == nil {
 			var err error
-			if open, err = s.next(pgwal.SegmentAt(timeline, at, s.size)); err != nil {
+			if open, err = s.next(ctx, pgwal.SegmentAt(timeline, at, s.size)); err != nil {
 				return err
 			}
 		}
@@ -210,24 +214,38 @@ func (s *stream) tellFull(used int64) {
 }
 
 // next opens the segment that follows, or another one where the stream began anew.
-func (s *stream) next(at pgwal.Segment) (*segment, error) {
+func (s *stream) next(ctx context.Context, at pgwal.Segment) (*segment, error) {
 	before := s.scanner(at)
+	if before == nil && !s.begun {
+		last, err := s.archivedBefore(ctx, at)
+		if err != nil {
+			return nil, err
+		}
+		if last != nil {
+			before = last.Next()
+		}
+	}
+	there := s.pieces[at]
+	used, needless := chain(there)
+	proofs, err := s.proofs(ctx, s.archive, at.Name(s.size), used)
+	if err != nil {
+		return nil, err
+	}
 	seg, err := s.store.segment(s.archive, at, s.size, before)
 	if err != nil {
 		return nil, err
 	}
-	if there := s.pieces[at]; len(there) > 0 {
-		seg.pieces, seg.needless = chain(there)
-		delete(s.pieces, at)
-	}
-	s.last = seg
+	seg.pieces, seg.needless = used, needless
+	seg.seam = &seam{at: at.Start(s.size), joined: s.begun || before == nil, pieces: proofs}
+	delete(s.pieces, at)
+	s.last, s.begun = seg, true
 	s.pending.begin(seg)
 	return seg, nil
 }
 
 // scanner goes on from the segment before, where that was the last one.
 func (s *stream) scanner(at pgwal.Segment) *pgwal.Scanner {
-	if s.last != nil && s.last.at.Next() == at && uint64(s.last.have) == s.size {
+	if s.last != nil && s.last.archive == s.archive && s.last.at.Next() == at && uint64(s.last.have) == s.size {
 		return s.last.scan.Next()
 	}
 	return nil

@@ -172,6 +172,17 @@ func (r *receiver) leftover(ctx context.Context, st *store, p *pending, name str
 	if _, whole := list.find(at); whole || covered(s.pieces) >= s.have {
 		return useless("the repository has it")
 	}
+	proofs, err := r.proofs(ctx, archive, name, s.pieces)
+	if err != nil {
+		_ = file.Close()
+		return err
+	}
+	if err := (&seam{joined: true, pieces: proofs}).check(s, s.have); errors.Is(err, repo.ErrWALDiffers) {
+		return useless(err.Error())
+	} else if err != nil {
+		_ = file.Close()
+		return err
+	}
 	p.begin(s)
 	return nil
 }

@@ -15,8 +15,10 @@ type Server struct {
 	System   string    `json:"system_identifier"`
 	At       pgwal.LSN `json:"lsn"` // of a standby: how far it received
 	Recovery bool      `json:"in_recovery"`
-	Archiver Archiver  `json:"archiver"`
-	Slots    []Slot    `json:"slots"`
+	// Timeline that it writes; 0 of a standby, which writes none.
+	Timeline pgwal.Timeline `json:"timeline,omitzero"`
+	Archiver Archiver       `json:"archiver"`
+	Slots    []Slot         `json:"slots"`
 }
 
 // Archiver is archive_command and how it does (pg_stat_archiver).
@@ -52,21 +54,27 @@ func ReadServer(ctx context.Context, conn *pgx.Conn) (Server, error) {
 	failed := func(err error) (Server, error) {
 		return Server{}, fmt.Errorf("ask the server how its WAL is archived: %w", err)
 	}
-	var at string
+	var at, timeline string
 	var timeout int64
 	var archivedAt, failedAt *time.Time
 	err := conn.QueryRow(ctx, `
 SELECT (SELECT system_identifier::text FROM pg_control_system()), pg_is_in_recovery(),
        CASE WHEN pg_is_in_recovery() THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) ELSE pg_current_wal_lsn() END::text,
+       CASE WHEN pg_is_in_recovery() THEN '' ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END,
        current_setting('archive_mode'), (SELECT setting::bigint FROM pg_settings WHERE name = 'archive_timeout'),
        archived_count, coalesce(last_archived_wal, ''), last_archived_time, failed_count, coalesce(last_failed_wal, ''), last_failed_time
-  FROM pg_stat_archiver`).Scan(&s.System, &s.Recovery, &at, &s.Archiver.Mode, &timeout,
+  FROM pg_stat_archiver`).Scan(&s.System, &s.Recovery, &at, &timeline, &s.Archiver.Mode, &timeout,
 		&s.Archiver.Archived, &s.Archiver.LastArchived, &archivedAt, &s.Archiver.Failed, &s.Archiver.LastFailed, &failedAt)
 	if err != nil {
 		return failed(err)
 	}
 	if s.At, err = pgwal.ParseLSN(at); err != nil {
 		return failed(err)
+	}
+	if timeline != "" {
+		if s.Timeline, err = pgwal.ParseTimeline(timeline); err != nil {
+			return failed(err)
+		}
 	}
 	s.Archiver.Timeout = time.Duration(timeout) * time.Second
 	s.Archiver.LastArchivedAt, s.Archiver.LastFailedAt = momentOf(archivedAt), momentOf(failedAt)

@@ -13,6 +13,7 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/archive"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/bytesize"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/pgwal"
 )
 
 // Input of Judge.
@@ -54,6 +55,10 @@ func Judge(in Input) Verdict {
 			warn("no base backup leads to the newest archived WAL: take a new one with `pgbackup-runner backup --kind physical`")
 		}
 	}
+	if other := in.forked(); other != 0 {
+		warn("timeline %s goes on being archived beside timeline %s, which is newer and which a recovery follows unless --target-timeline says otherwise: "+
+			"a restored copy that was promoted, or an old primary, archives to the same place; stop it, or give it another --source", other, in.Survey.Current)
+	}
 	for _, p := range in.Survey.Problems {
 		warn("%v", p)
 	}
@@ -70,6 +75,29 @@ const settle = 5 * time.Minute
 // one may overtake another.
 func (in Input) fresh(g archive.Gap) bool {
 	return !g.Stored.IsZero() && in.Now.Sub(g.Stored) < settle
+}
+
+// forked is an older timeline that a server still writes: the one that was asked does, or
+// it was stored to later than the newest timeline was. What an old primary archives late
+// after a failover is of before that, or soon over.
+func (in Input) forked() pgwal.Timeline {
+	current := in.Survey.Current
+	if s := in.Server; s != nil && s.System == in.Survey.Archive.System && s.Timeline != 0 && s.Timeline < current {
+		return s.Timeline
+	}
+	for _, t := range in.Survey.Timelines {
+		if t.ID == current || len(t.Ranges) == 0 {
+			continue
+		}
+		last := t.Ranges[len(t.Ranges)-1].LastStored
+		if t.Partial != nil && t.Partial.LastStored.After(last) {
+			last = t.Partial.LastStored
+		}
+		if last.Sub(in.Survey.NewestStored) > settle {
+			return t.ID
+		}
+	}
+	return 0
 }
 
 // covered tells whether some base backup leads to the newest archived WAL.
@@ -97,7 +125,7 @@ func lag(in Input) *time.Duration {
 		return nil
 	}
 	behind := max(0, in.Now.Sub(newest))
-	if s, size := in.Server, in.Survey.SegmentSize; s != nil && size > 0 && s.System == in.Survey.Archive.System {
+	if s, size := in.Server, in.Survey.SegmentSize; s != nil && size > 0 && s.System == in.Survey.Archive.System && (s.Timeline == 0 || s.Timeline == in.Survey.Current) {
 		switch open := (max(uint64(s.At), 1) - 1) / size; {
 		case in.Survey.Newest >= s.At:
 			behind = 0

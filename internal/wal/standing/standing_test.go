@@ -58,6 +58,29 @@ func TestTheLagIsTheAgeOfTheNewestCommitUnlessTheServerHasNothingNewer(t *testin
 	}
 }
 
+// promotedCopy is an archive in which a copy made timeline 2, and timeline 1 was stored to
+// last at a time.
+func promotedCopy(stored time.Time) *archive.Survey {
+	s := survey()
+	s.Current = 2
+	s.Bases[0].Windows[0].Timeline = 2
+	s.Timelines = []archive.Timeline{{ID: 1, Ranges: []archive.Range{{Timeline: 1, LastStored: stored}}}, {ID: 2, Ranges: []archive.Range{{Timeline: 2, LastStored: s.NewestStored}}}}
+	return s
+}
+
+// A promoted copy may be farther on its timeline than the server on its own.
+func TestThePositionOnAnotherTimelineSaysNothingOfTheLag(t *testing.T) {
+	t.Parallel()
+	v := standing.Judge(standing.Input{Survey: promotedCopy(now.Add(-9 * time.Minute)), Now: now, Server: &standing.Server{System: "42", Timeline: 1, At: 3 * size}})
+	if v.Lag == nil || *v.Lag != 10*time.Minute {
+		t.Errorf("%v", v.Lag)
+	}
+	// What an old primary archives late is no second server.
+	if v := standing.Judge(standing.Input{Survey: promotedCopy(now.Add(-8 * time.Minute)), Now: now, Server: &standing.Server{System: "42", Timeline: 2, At: 5*size - 100}}); len(v.Warnings) > 0 || *v.Lag != 0 {
+		t.Errorf("%+v", v)
+	}
+}
+
 func TestWhatIsNotAsItShouldBeIsSaid(t *testing.T) {
 	t.Parallel()
 	failing := standing.Archiver{Mode: "on", LastArchivedAt: now.Add(-time.Hour), LastFailed: "000000010000000000000005", LastFailedAt: now, Failed: 7}
@@ -79,6 +102,8 @@ func TestWhatIsNotAsItShouldBeIsSaid(t *testing.T) {
 		"is about to give up":                  {Survey: survey(), Server: of(standing.Slot{Name: "s", State: "unreserved"})},
 		"nobody receives":                      {Survey: survey(), Mode: job.WALReceive, Slot: "s", Server: of(standing.Slot{Name: "s"})},
 		"is not there":                         {Survey: survey(), Mode: job.WALReceive, Slot: "s", Server: of(standing.Slot{Name: "t", Active: true})},
+		"timeline 00000001 goes on":            {Survey: promotedCopy(now.Add(-9 * time.Minute)), Server: &standing.Server{System: "42", Timeline: 1, At: 4 * size, Archiver: standing.Archiver{Mode: "on"}}},
+		"archived beside timeline 00000002":    {Survey: promotedCopy(now.Add(-time.Minute))},
 		"its disk may fill up":                 {Survey: survey(), SlotLimit: 100, Server: of(standing.Slot{Name: "s", Active: true, Behind: 200})},
 	} {
 		in.Now = now
@@ -113,7 +138,7 @@ func TestAnyRoleMayAskTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := standing.ReadServer(t.Context(), conn)
-	if err != nil || s.At == 0 || s.System == "" || s.Recovery || s.Archiver.Mode != "off" || s.Archiver.Timeout != 5*time.Minute {
+	if err != nil || s.At == 0 || s.System == "" || s.Recovery || s.Timeline != 1 || s.Archiver.Mode != "off" || s.Archiver.Timeout != 5*time.Minute {
 		t.Fatalf("%+v %v", s, err)
 	}
 	if len(s.Slots) != 1 || s.Slots[0].Name != "pgbackup_a" || s.Slots[0].Active || s.Slots[0].State != "reserved" {
