@@ -1,5 +1,5 @@
 # One server under continuous protection: a base backup every night, its log as it is
-# written, a week of point-in-time recovery, and a drill that proves it.
+# written, and a week of point-in-time recovery.
 
 terraform {
   required_version = ">= 1.11"

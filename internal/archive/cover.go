@@ -58,10 +58,11 @@ func (c *cover) strip(t pgwal.Timeline) *strip {
 }
 
 // add notes a file. Files of a timeline come in the order of their keys. What is no
-// segment of this size covers nothing.
+// segment of this size covers nothing, and neither does an object with nothing in it, such
+// as a copy that broke off left.
 func (c *cover) add(f repo.WALFile) {
 	kind := f.Kind()
-	if kind != pgwal.SegmentFile && kind != pgwal.PieceFile {
+	if kind != pgwal.SegmentFile && kind != pgwal.PieceFile || f.Stored == 0 {
 		return
 	}
 	seg, err := pgwal.ParseSegment(f.Name, c.size)

@@ -281,6 +281,50 @@ func TestAnEmptyArchiveIsSurveyedAndADamagedHeaderPassedOver(t *testing.T) {
 	}
 }
 
+// What a copy of the repository that broke off left has a name and nothing in it.
+func TestAnObjectWithNothingInItIsAGap(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	y.puts(1, 1, 9)
+	y.base(shop.System, 1, 2, "")
+	f, err := repo.NewWALFile(shop, pgwal.Segment{Timeline: 1, Number: 5}.Name(size), 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := y.repo.DeleteWAL(t.Context(), []repo.WALFile{f}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := y.repo.Store().Put(t.Context(), f.Key(), nil, putAlways); err != nil {
+		t.Fatal(err)
+	}
+	if gaps := y.look(true).Gaps(); len(gaps) != 1 || gaps[0].From != 5*size || gaps[0].To != 6*size {
+		t.Errorf("%+v", gaps)
+	}
+}
+
+// A restored copy that was promoted archives a newer timeline than the server is on.
+func TestATargetOnAnotherTimelineIsSaidToBeThere(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	y.puts(1, 1, 9)
+	y.history(2, "1\t0/300500\tno recovery target specified\n")
+	y.puts(2, 3, 4)
+	y.base(shop.System, 1, 2, "")
+	s := y.look(true)
+	target := Target{Time: commitIn(7)}
+	if _, _, err := s.Choose(target); err == nil || !strings.Contains(err.Error(), "on timeline 00000001 it can be recovered: choose it with --target-timeline") {
+		t.Error(err)
+	}
+	target.Timeline = 1
+	if _, _, err := s.Choose(target); err != nil {
+		t.Error(err)
+	}
+	target.Timeline = 2
+	if _, _, err := s.Choose(target); err == nil || strings.Contains(err.Error(), "--target-timeline") {
+		t.Error(err)
+	}
+}
+
 func TestTheArchiveThatIsMeantIsFound(t *testing.T) {
 	t.Parallel()
 	y := newYard(t)

@@ -26,16 +26,20 @@ func (r *Repository) PutWAL(ctx context.Context, a WALArchive, info WALInfo, dat
 	return r.putWAL(ctx, a, info, wholeWAL(data))
 }
 
-// PutWALFrom is PutWAL of size bytes that are not in memory: src is read twice, a
-// chunk at a time, and must not change meanwhile.
+// PutWALFrom is PutWAL of size bytes that are not in memory: src is read a chunk at a
+// time, twice where info does not have its hash, and must not change meanwhile.
 func (r *Repository) PutWALFrom(ctx context.Context, a WALArchive, info WALInfo, src io.ReaderAt, size int64) (already bool, err error) {
 	return r.putWAL(ctx, a, info, &storedWAL{src: src, length: size})
 }
 
+// walChunk is how much of a file is compressed and sealed at once: a server's machine
+// has better uses for its memory, and nothing is found further back than 512 KiB anyway.
+const walChunk = 1 << 20
+
 // walSource is the plain bytes of a file, chunk by chunk.
 type walSource interface {
 	size() int64
-	// chunk returns the bytes from an offset on, at most ChunkSize of them. They stay as
+	// chunk returns the bytes from an offset on, at most walChunk of them. They stay as
 	// they are until the next call.
 	chunk(from int64) ([]byte, error)
 }
@@ -44,7 +48,7 @@ type wholeWAL []byte
 
 func (w wholeWAL) size() int64 { return int64(len(w)) }
 func (w wholeWAL) chunk(from int64) ([]byte, error) {
-	return w[from:min(from+ChunkSize, int64(len(w)))], nil
+	return w[from:min(from+walChunk, int64(len(w)))], nil
 }
 
 type storedWAL struct {
@@ -55,7 +59,7 @@ type storedWAL struct {
 
 func (s *storedWAL) size() int64 { return s.length }
 func (s *storedWAL) chunk(from int64) ([]byte, error) {
-	n := min(s.length-from, ChunkSize)
+	n := min(s.length-from, walChunk)
 	if s.buf == nil {
 		s.buf = make([]byte, n)
 	}
@@ -124,17 +128,21 @@ func (r *Repository) putWAL(ctx context.Context, a WALArchive, info WALInfo, src
 	return failed(last)
 }
 
-// fillWAL fills in size and hash, and holds them against what the caller says.
+// fillWAL fills in size and hash, and holds them against what the caller says. The hash
+// that the caller gives of a file is held against the file as it is stored.
 func fillWAL(info *WALInfo, src walSource) error {
-	sum := sha256.New()
-	for at := int64(0); at < src.size(); at += ChunkSize {
-		b, err := src.chunk(at)
-		if err != nil {
-			return err
+	hash := info.SHA256
+	if _, fixed := src.(wholeWAL); fixed || hash == "" {
+		sum := sha256.New()
+		for at := int64(0); at < src.size(); at += walChunk {
+			b, err := src.chunk(at)
+			if err != nil {
+				return err
+			}
+			sum.Write(b)
 		}
-		sum.Write(b)
+		hash = hex.EncodeToString(sum.Sum(nil))
 	}
-	hash := hex.EncodeToString(sum.Sum(nil))
 	if info.SHA256 != "" && info.SHA256 != hash || info.Size != 0 && info.Size != src.size() {
 		return fmt.Errorf("it has %d bytes and SHA-256 %s, but should have %d and %s: it changed while it was read", src.size(), hash, info.Size, info.SHA256)
 	}

@@ -28,6 +28,11 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if r.top().Seal == nil {
 		r.Log.Warn("the repository is not encrypted: nothing proves that nobody edited this backup", "point", r.top().Ref().String())
 	}
+	unlock, err := r.alone()
+	if err != nil {
+		return r.result, fmt.Errorf("restore %s: %w", r.top().Ref(), err)
+	}
+	defer unlock()
 	if err := r.build(ctx); err != nil {
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 			err = fmt.Errorf("%w: %w", cause, err)
@@ -83,12 +88,34 @@ func (r *restore) build(ctx context.Context) error {
 	return syncDirectory(t.root, ".")
 }
 
-// ready makes the directories and the marker, takes pg_control away, without which no
-// server starts, and opens the tree.
-func (r *restore) ready() (*tree, error) {
+// alone makes the directory and keeps other restores out of it. What was found out
+// about it before may not be so any more: one may just have ended, and its server been
+// started.
+func (r *restore) alone() (unlock func(), err error) {
 	if err := r.owner.make(r.Directory); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	unlock, free, err := lock(r.Directory)
+	if err != nil {
 		return nil, err
 	}
+	if !free {
+		return nil, fmt.Errorf("directory %s %w: another restore writes into it; wait for it, or stop it first", r.Directory, ErrRunning)
+	}
+	now, err := survey(r.Directory, r.Delta, r.top().Server.SystemIdentifier, r.top().Server.Major)
+	if err == nil && (now.filled != r.filled || (now.marker == nil) != (r.marker == nil)) {
+		err = fmt.Errorf("directory %s %w: somebody else changed it just now; look what is in it, and begin again", r.Directory, ErrNotEmpty)
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// ready writes the marker, takes pg_control away, without which no server starts, makes
+// the directories, and opens the tree.
+func (r *restore) ready() (*tree, error) {
 	t, err := openTree(r.Directory, r.owner)
 	if err != nil {
 		return nil, err
