@@ -88,7 +88,7 @@ func (a *app) takeCommand(f backupFlags) ([]take, error) {
 			if err := repo.CheckSource(o.Source); err != nil {
 				return preview{}, err
 			}
-			p := preview{document: previewed{o.Source, c.Argv}, text: fmt.Sprintf("Would run %q and back up %s: what it writes,", strings.Join(c.Argv, " "), o.Source)}
+			p := preview{document: previewed{o.Source, c.Argv}, text: fmt.Sprintf("Would run %q and back up %s: what it writes", strings.Join(c.Argv, " "), o.Source)}
 			if _, err := command.Find(c.Argv[0]); err != nil {
 				return p, err
 			}

@@ -93,7 +93,7 @@ func (a *app) takePhysical(ctx context.Context, f backupFlags) ([]take, error) {
 	}}, nil
 }
 
-// describePhysical says in a sentence what a base backup would be.
+// describePhysical says in a sentence, without a full stop, what a base backup would be.
 func describePhysical(p physical.Preview) string {
 	what, log := "a full base backup", "log archived as "+p.Archive
 	if p.Parent != "" {
@@ -105,5 +105,5 @@ func describePhysical(p physical.Preview) string {
 	if p.Archive == "" {
 		log = "log not archived yet, and archive_mode is on"
 	}
-	return fmt.Sprintf("Would back up %s: %s of PostgreSQL %s, its %s,", p.Source, what, p.Server, log)
+	return fmt.Sprintf("Would back up %s: %s of PostgreSQL %s, its %s", p.Source, what, p.Server, log)
 }

@@ -32,7 +32,7 @@ type take struct {
 // preview is what a dry run says of one point.
 type preview struct {
 	document any    // for --json
-	text     string // for people: "Would back up …"
+	text     string // for people: "Would back up …", a sentence without a full stop
 	skipped  []repo.Skipped
 	warnings []string
 }
@@ -275,7 +275,7 @@ func (b *backupRun) plan(ctx context.Context, takes []take) error {
 		sealed = "encrypted"
 	}
 	for _, p := range previews {
-		b.say("%s to %s, %s.", p.text, b.opts.Repo.URL(), sealed)
+		b.say("%s, to %s, %s.", p.text, b.opts.Repo.URL(), sealed)
 		for _, s := range p.skipped {
 			b.say("  without %s: %s", s.What, s.Why)
 		}

@@ -166,6 +166,10 @@ func TestDoctorAndDrillOfAServerThatIsBackedUpWhole(t *testing.T) {
 	c.finds(base, 1, map[string]string{"replication": "fail: ALTER ROLE \"backup\" REPLICATION;", "settings": "ok: wal_level = replica", "clock": "ok: ", "archive": "fail: set up `wal push`"})
 	c.pg.Exec(t, "postgres", "ALTER ROLE backup REPLICATION")
 	c.finds(base, 1, map[string]string{"replication": "ok: may replicate", "senders": "ok: of 10 WAL senders", "archive": "fail: SELECT pg_switch_wal()"})
+	first := c.run(nil, "doctor", "--job", push, "--json")
+	if result, text := c.finding(first, "archive"); result != "warn" || !strings.Contains(text, "nothing is archived yet of db1 (system ") || !strings.Contains(text, "when the server first calls archive_command") || strings.Contains(text, "set up") {
+		t.Errorf("before the first run of a push: %s %s", result, text)
+	}
 	c.pg.Exec(t, "postgres", "SELECT pg_switch_wal()")
 	stop := c.pushing(push)
 	defer func() { stop() }()
@@ -175,7 +179,15 @@ func TestDoctorAndDrillOfAServerThatIsBackedUpWhole(t *testing.T) {
 			t.FailNow()
 		}
 	}
-	c.finds(base, 0, map[string]string{"archive": "ok: the newest came", "physical": "ok: a full base backup"})
+	c.finds(base, 0, map[string]string{"archive": "ok: the newest came", "physical": "ok: its log archived as db1 (system "})
+
+	whole := c.run(nil, "doctor", "--job", base, "--json")
+	if _, text := c.finding(whole, "physical"); strings.Contains(text, ", <nil>") {
+		t.Errorf("half a sentence: %q", text)
+	}
+	if e := c.run(nil, "backup", "--job", base, "--dry-run"); e.code != 0 || !strings.Contains(e.out, "), to file://") {
+		t.Error(e)
+	}
 
 	if e := c.run(nil, "backup", "--job", base); e.code != 0 {
 		t.Fatal(e)
@@ -242,7 +254,7 @@ func TestDoctorLooksAtWhatAReceiverNeeds(t *testing.T) {
 	}
 	c.finds(receiver(func(w *job.WAL) { w.Heartbeat = &job.Heartbeat{} }), 1, map[string]string{
 		"replication": "ok: ", "slot": "ok: is not there yet", "spool": "ok: is writable", "settings": "warn: max_slot_wal_keep_size = 1024",
-		"heartbeat": "fail: GRANT SELECT, INSERT, UPDATE ON pgbackup.heartbeat TO \"backup\";", "archive": "warn: set up `wal push`",
+		"heartbeat": "fail: GRANT SELECT, INSERT, UPDATE ON pgbackup.heartbeat TO \"backup\";", "archive": "warn: that begins with the first run of this job, when the receiver first runs",
 	})
 	if entries, err := os.ReadDir(spool); err != nil || len(entries) > 0 {
 		t.Errorf("doctor left %v in the spool, %v", entries, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -38,11 +39,7 @@ func (d *doctor) archive(ctx context.Context, to postgres.Target, server replica
 	}
 	a, err := archive.Find(ctx, r, source, server.System)
 	if errors.Is(err, repo.ErrNotFound) {
-		result := bad
-		if d.job.WAL != nil { // which is about to make one
-			result = soso
-		}
-		d.add("archive", result, "where it is set up, have the server begin: SELECT pg_switch_wal();", "%v", err)
+		d.noArchive(ctx, r, repo.WALArchive{Source: source, System: server.System}, err)
 		return
 	}
 	if err != nil {
@@ -55,6 +52,31 @@ func (d *doctor) archive(ctx context.Context, to postgres.Target, server replica
 		return
 	}
 	d.judgeArchive(survey, server)
+}
+
+// noArchive tells of an archive that is not there. A job of kind wal is about to make it,
+// unless the server's WAL goes elsewhere already.
+func (d *doctor) noArchive(ctx context.Context, r *repo.Repository, want repo.WALArchive, missing error) {
+	const begin = "SELECT pg_switch_wal();"
+	w := d.job.WAL
+	if w == nil {
+		d.add("archive", bad, "where it is set up, have the server begin: "+begin, "%v", missing)
+		return
+	}
+	all, err := r.WALArchives(ctx, "")
+	if err != nil {
+		d.add("archive", bad, "", "%v", err)
+		return
+	}
+	if slices.ContainsFunc(all, func(a repo.WALArchive) bool { return a.System == want.System }) {
+		d.add("archive", soso, "", "%v", missing) // which names it
+		return
+	}
+	fix, begins := "start the service of the receiver: pgbackup-runner wal receive --job '"+d.flags.job+"'", "when the receiver first runs"
+	if w.Mode == job.WALPush {
+		fix, begins = "where archive_command is set, have the server call it: "+begin, "when the server first calls archive_command"
+	}
+	d.add("archive", soso, fix, "nothing is archived yet of %s: that begins with the first run of this job, %s", want, begins)
 }
 
 func (d *doctor) judgeArchive(s *archive.Survey, server replication.Identity) {
@@ -73,7 +95,11 @@ func (d *doctor) judgeArchive(s *archive.Survey, server replication.Identity) {
 	case behind > behindSegments*int64(s.SegmentSize): //nolint:gosec // the same
 		d.add("archive", bad, status, "%s, which is %s behind the server: WAL does not come in", newest, bytesize.Text(behind))
 	case len(s.Gaps()) > 0:
-		d.add("archive", soso, "take a base backup, from which on all can be recovered; "+status, "%s; WAL is missing in it, and base backups before that can not be recovered beyond", newest)
+		fix, again := "take a base backup, from which on all can be recovered; "+status, ""
+		if from, _, ok := s.Window(); ok {
+			fix, again = status, fmt.Sprintf("; from %s on all can be recovered again, and the gap leaves with the window", stamp(from))
+		}
+		d.add("archive", soso, fix, "%s; WAL is missing in it, and base backups before that can not be recovered beyond%s", newest, again)
 	case behind > 0:
 		d.add("archive", good, "", "%s, %s behind the server", newest, bytesize.Text(behind))
 	default:

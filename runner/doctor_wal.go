@@ -144,6 +144,8 @@ func (d *doctor) settings(ctx context.Context, conn *pgx.Conn) {
 		case settings.Foreign:
 			// It may be ours in other words, such as with a wrapper around it.
 			d.add("settings", soso, "where it is no longer needed: "+d.settingsCommand()+" --replace-archive-command", "%s", said)
+		case settings.Hidden:
+			d.add("settings", soso, "have a superuser look: pgbackup-runner wal settings --job '"+d.flags.job+"' --database postgres://postgres@/postgres", "%s", said)
 		default:
 			d.add("settings", bad, d.settingsCommand(), "%s", said)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/physical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
@@ -30,7 +31,7 @@ var meanings = []struct {
 	{exitcode.BadBackup, []error{verify.ErrBad, restore.ErrDiffers}},
 	{exitcode.Locked, []error{repo.ErrLocked}},
 	{exitcode.NotFound, []error{repo.ErrNoRepository, repo.ErrNotFound, objstore.ErrNoBucket, postgres.ErrNoDatabase}},
-	{exitcode.Usage, []error{repo.ErrNoKey, repo.ErrNotSealed, repo.ErrAmbiguous, seal.ErrKeySize, seal.ErrWrongKey, secret.ErrMissing, secret.ErrUnsupported, secretref.ErrNotReference, postgres.ErrNoMatch, restore.ErrUnmet, restore.ErrExists, restore.ErrNoTable, restore.ErrNoMatch, restore.ErrSelection}},
+	{exitcode.Usage, []error{repo.ErrNoKey, repo.ErrNotSealed, repo.ErrAmbiguous, seal.ErrKeySize, seal.ErrWrongKey, secret.ErrMissing, secret.ErrUnsupported, secretref.ErrNotReference, postgres.ErrNoMatch, postgres.ErrNoReplication, physical.ErrOtherName, restore.ErrUnmet, restore.ErrExists, restore.ErrNoTable, restore.ErrNoMatch, restore.ErrSelection}},
 }
 
 // codeOf gives the exit code of an error.

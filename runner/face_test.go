@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/backup/physical"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/exitcode"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore"
@@ -89,6 +90,8 @@ func TestErrorsHaveTheExitCodeOfWhatTheyAre(t *testing.T) {
 		{&repo.LockedError{Source: "a"}, exitcode.Locked},
 		{errors.Join(errors.New("a"), &repo.LockedError{Source: "a"}), exitcode.Locked},
 		{fmt.Errorf("x: %w", seal.ErrWrongKey), exitcode.Usage},
+		{fmt.Errorf("x: %w", postgres.ErrNoReplication), exitcode.Usage},
+		{fmt.Errorf("x: %w", physical.ErrOtherName), exitcode.Usage},
 		{fmt.Errorf("x: %w", repo.ErrDamaged), exitcode.Failed},
 		{reading(fmt.Errorf("x: %w", repo.ErrDamaged)), exitcode.BadBackup},
 		{reading(fmt.Errorf("x: %w", repo.ErrNotFound)), exitcode.NotFound},

@@ -124,8 +124,13 @@ func (a *app) physicalOptions(r *repo.Repository, ref repo.Ref, f restoreFlags) 
 			return physical.Options{}, err
 		}
 	}
+	more := map[string]string{}
+	if f.recover.port != 0 {
+		more["port"] = strconv.Itoa(f.recover.port)
+	}
 	return physical.Options{
-		Repo: r, Source: ref.Source, Target: target, Directory: directory, Delta: f.recover.delta, Tablespaces: spaces, TablespaceDir: dir,
+		Settings: more,
+		Repo:     r, Source: ref.Source, Target: target, Directory: directory, Delta: f.recover.delta, Tablespaces: spaces, TablespaceDir: dir,
 		Action: f.recover.action, RestoreCommand: command, ArchiveMode: f.recover.archiveMode, Jobs: f.jobs, Start: f.recover.start,
 		Now: a.now, Log: a.log, Progress: &physical.Progress{},
 	}, nil
@@ -200,6 +205,8 @@ func (d physicalRestore) status() observe.Status {
 
 // physicalPlan is the dry run: every step of it, with sizes.
 func (a *app) physicalPlan(d physicalRestore, p physical.Plan) error {
+	d.warnings = slices.Concat(d.warnings, p.Warnings)
+	a.warn(p.Warnings...)
 	before, after := a.aroundAct(d.act, d.flags)
 	steps := append(append(before, p.Steps...), after...)
 	if a.flags.json {

@@ -155,6 +155,7 @@ func TestAServerIsBroughtBackToTheSecondBeforeTheAccident(t *testing.T) {
 
 	// What can not be is said at once, and the reachable window with it.
 	r.says(4, "Recoverable on timeline 00000001: ", "restore", "latest", "--target-time", "2020-01-01", "--to-directory", to)
+	r.says(4, "not in the archived WAL", "restore", "--target-name", "nowhere", "--kind", "physical", "--to-directory", to)
 	r.says(4, "has no recovery points", "restore", "latest", "--kind", "physical", "--source", "nobody", "--to-directory", to)
 	for _, usage := range [][]string{
 		{"restore", "--to-directory", to},
@@ -167,6 +168,8 @@ func TestAServerIsBroughtBackToTheSecondBeforeTheAccident(t *testing.T) {
 		{"restore", "latest", "--target-timeline", "x", "--to-directory", to},
 		{"restore", "latest", "--target-action", "dance", "--to-directory", to},
 		{"restore", "latest", "--archive-mode", "maybe", "--to-directory", to},
+		{"restore", "latest", "--target-time", before, "--port", "70000", "--to-directory", to},
+		{"restore", "latest", "--kind", "files", "--port", "5433", "--to-directory", to},
 		{"restore", "latest", "--tablespace-map", "/a=b", "--to-directory", to},
 		{"restore", "latest", "--tablespace-map", "/nowhere=/tmp/x", "--to-directory", to},
 		{"restore", "latest", "--target-time", before, "--to-database", "x"},
@@ -218,6 +221,33 @@ func TestAServerIsBroughtBackToTheSecondBeforeTheAccident(t *testing.T) {
 	r.says(0, code, "audit")
 	r.says(0, ":"+to, "audit")
 	r.says(2, "has a server running on it", append(aim, "--delta")...)
+
+	// Beside it a copy needs a port of its own.
+	beside := []string{"restore", "latest", "--target-time", before, "--to-directory", filepath.Join(r.box, "copy"), "--archive-mode", "off", "--start", "--dry-run"}
+	r.says(2, "(--port)", beside...)
+	r.says(0, "port = '1025'", append(beside, "--port", "1025")...)
+
+	// A gap: what is behind it is there and cannot be reached.
+	var segments []string
+	for range 3 {
+		segments = append(segments, r.ask(r.pg.Port, "SELECT pg_walfile_name(pg_current_wal_lsn())"))
+		r.pg.Exec(t, "postgres", "INSERT INTO after VALUES (1)", "SELECT pg_switch_wal()")
+	}
+	var lost, behind []string
+	for deadline := time.Now().Add(time.Minute); len(behind) == 0; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the server does not archive: " + r.pg.Log())
+		}
+		lost, _ = filepath.Glob(r.box + "/repo/wal/*/*/" + segments[1] + "*")
+		behind, _ = filepath.Glob(r.box + "/repo/wal/*/*/" + segments[2] + "*")
+	}
+	for _, name := range lost {
+		if err := os.Remove(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.says(3, "this is NOT the newest that was archived: WAL is missing from ", "restore", "latest", "--kind", "physical", "--to-directory", filepath.Join(r.box, "latest"), "--dry-run")
+	r.says(3, "this is NOT the newest that was archived: WAL is missing from ", "restore", "latest", "--kind", "physical", "--to-directory", filepath.Join(r.box, "latest"))
 
 	// A backup that is damaged is no usage and no failure of the network.
 	objects, err := filepath.Glob(r.box + "/repo/points/db1/physical/*/archive.0000")

@@ -21,6 +21,7 @@ type recoverFlags struct {
 	exclusive, delta, start                bool
 	tablespaces                            []string // as given: old=new
 	restoreCommand                         string
+	port                                   int
 }
 
 func (f *recoverFlags) register(set *pflag.FlagSet) {
@@ -37,6 +38,7 @@ func (f *recoverFlags) register(set *pflag.FlagSet) {
 	set.StringVar(&f.tablespaceDir, "tablespace-dir", "", "physical: put the other tablespaces below this `DIRECTORY`, by their OID (default where they were)")
 	set.StringVar(&f.archiveMode, "archive-mode", physical.ArchivePreserve, "physical: archiving of the restored server, a `MODE`: preserve, as it is configured, or off, for a copy beside the living server, which would else archive into the same place")
 	set.BoolVar(&f.start, "start", false, "physical: start the server, wait until it has reached the target, and say which moment that is; needs PostgreSQL's programs of the same major version")
+	set.IntVar(&f.port, "port", 0, "physical: the restored server's `PORT`, written to postgresql.auto.conf (default as configured): for a copy on the machine of the living server")
 	set.StringVar(&f.restoreCommand, "restore-command", "", "physical: the `COMMAND` with which the server fetches WAL, with %f and %p (default this program's wal fetch)")
 }
 
@@ -50,6 +52,7 @@ func (f recoverFlags) given() string {
 		{"--target-exclusive", f.exclusive}, {"--target-timeline", f.timeline != ""}, {"--target-action", f.action != "" && f.action != physical.Promote},
 		{"--delta", f.delta}, {"--tablespace-map", len(f.tablespaces) > 0}, {"--tablespace-dir", f.tablespaceDir != ""},
 		{"--archive-mode", f.archiveMode != "" && f.archiveMode != physical.ArchivePreserve}, {"--start", f.start}, {"--restore-command", f.restoreCommand != ""},
+		{"--port", f.port != 0},
 	} {
 		if x.set {
 			return x.flag
@@ -179,6 +182,9 @@ func (f recoverFlags) check(r restoreFlags) error {
 		if !slices.Contains(choice.known, choice.value) {
 			return usagef("%s %q is not known%s", choice.flag, choice.value, nearest.Suggestion(choice.value, choice.known))
 		}
+	}
+	if f.port < 0 || f.port > 65535 {
+		return usagef("--port %d: give a number from 1 to 65535", f.port)
 	}
 	if _, err := f.aim(); err != nil {
 		return err

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -72,7 +71,7 @@ func (a *app) walSettings(ctx context.Context, f walSettingsFlags) error {
 	}
 	if f.apply {
 		plan, err = settings.Apply(ctx, conn, wanted, plan, f.replace)
-		if errors.Is(err, settings.ErrForeign) {
+		if isAny(err, settings.ErrForeign, settings.ErrHidden) {
 			return usage(err)
 		}
 		if err != nil {
@@ -199,6 +198,8 @@ func settingState(s settings.Setting) string {
 		return "set to " + want + ", waits for a restart"
 	case s.State == settings.Foreign:
 		return "somebody else's; would be " + want
+	case s.State == settings.Hidden:
+		return "cannot be seen by this role; wanted is " + want
 	case s.State == settings.Advice:
 		return "better " + want
 	case s.Restart:

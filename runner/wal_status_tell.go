@@ -103,9 +103,7 @@ func (a *app) tellWAL(seen []walStanding) error {
 			a.warn(s.Survey.Archive.Source + ": " + w)
 		}
 		if len(s.Gaps) > 0 && gap == nil {
-			g := s.Gaps[0]
-			gap = exitcode.Errorf(exitcode.BadBackup, "WAL of %s is missing: %s from %s to %s on timeline %s; what was committed between %s and %s cannot be recovered. Take a new base backup, so that the window begins after the gap, and find out who removed or never archived it",
-				s.Survey.Archive, plural(int64(g.Segments), "segment"), g.From, g.To, g.Timeline, stamp(g.Before), stamp(g.After))
+			gap = s.gapError()
 		}
 	}
 	switch {
@@ -115,6 +113,17 @@ func (a *app) tellWAL(seen []walStanding) error {
 		return errWarned
 	}
 	return nil
+}
+
+// gapError is about the newest gap.
+func (s walStanding) gapError() error {
+	g := s.Gaps[0]
+	then := "Take a new base backup, so that the window begins after the gap"
+	if s.Again != nil {
+		then = fmt.Sprintf("From %s on recovery is possible again, by base backup %s; the gap goes when retention has moved the window beyond it, and is told of until then", stamp(s.Again.From), s.Again.Base)
+	}
+	return exitcode.Errorf(exitcode.BadBackup, "WAL of %s is missing: %s from %s to %s on timeline %s; what was committed between %s and %s cannot be recovered. %s; find out who removed or never archived it",
+		s.Survey.Archive, plural(int64(g.Segments), "segment"), g.From, g.To, g.Timeline, stamp(g.Before), stamp(g.After), then)
 }
 
 // walTables prints an archive for people.

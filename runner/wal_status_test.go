@@ -69,24 +69,29 @@ func TestTheStandingOfAnArchiveIsToldWithItsExitCode(t *testing.T) {
 		t.Errorf("%s%s", got.out, got.stderr)
 	}
 
-	first, err := pgwal.ParseSegment(files[0], pgwal.DefaultSegmentSize)
-	if err != nil {
-		t.Fatal(err)
+	base := func(file string, ago time.Duration) string {
+		t.Helper()
+		segment, err := pgwal.ParseSegment(file, pgwal.DefaultSegmentSize)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := p.repo.NewPoint(at.Source, retention.KindPhysical, time.Now().Add(-ago), repo.WriterOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.WriteStream(t.Context(), "archive", []byte("tar")); err != nil {
+			t.Fatal(err)
+		}
+		start := segment.Start(pgwal.DefaultSegmentSize) + 0x28
+		if err := w.Commit(t.Context(), &repo.Manifest{End: time.Now(), Server: repo.Server{SystemIdentifier: system, Major: pg.Major},
+			Physical: &repo.Physical{StartLSN: start, StopLSN: start + 1, Timeline: 1, SegmentSize: pgwal.DefaultSegmentSize, Stopped: time.Now().Add(-ago)}}); err != nil {
+			t.Fatal(err)
+		}
+		return w.Ref().ID
 	}
-	w, err := p.repo.NewPoint(at.Source, retention.KindPhysical, time.Now().Add(-time.Hour), repo.WriterOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.WriteStream(t.Context(), "archive", []byte("tar")); err != nil {
-		t.Fatal(err)
-	}
-	start := first.Start(pgwal.DefaultSegmentSize) + 0x28
-	if err := w.Commit(t.Context(), &repo.Manifest{End: time.Now(), Server: repo.Server{SystemIdentifier: system, Major: pg.Major},
-		Physical: &repo.Physical{StartLSN: start, StopLSN: start + 1, Timeline: 1, SegmentSize: pgwal.DefaultSegmentSize, Stopped: time.Now().Add(-time.Hour)}}); err != nil {
-		t.Fatal(err)
-	}
+	oldest := base(files[0], time.Hour)
 	got := status(0, "--max-lag", "1h")
-	for _, want := range []string{"WAL of db1 (system " + system + "): 5 files", "Newest: ", "Recoverable now: from ", "archived", w.Ref().ID, "to the end of the archive"} {
+	for _, want := range []string{"WAL of db1 (system " + system + "): 5 files", "Newest: ", "Recoverable now: from ", "archived", oldest, "to the end of the archive"} {
 		if !strings.Contains(got.out, want) {
 			t.Errorf("%q is missing in\n%s", want, got.out)
 		}
@@ -150,6 +155,13 @@ func TestTheStandingOfAnArchiveIsToldWithItsExitCode(t *testing.T) {
 	got = status(6)
 	if !strings.Contains(got.stderr, "is missing: 1 segment from ") || !strings.Contains(got.out, "GAP") || !strings.Contains(got.out, "ENDS AT A GAP") {
 		t.Errorf("%s%s", got.out, got.stderr)
+	}
+	if !strings.Contains(got.stderr, "Take a new base backup") {
+		t.Error(got.stderr)
+	}
+	newer := base(files[3], time.Minute)
+	if got := status(6); strings.Contains(got.stderr, "Take a new base backup") || !strings.Contains(got.stderr, "recovery is possible again, by base backup "+newer) {
+		t.Error(got.stderr)
 	}
 	if got := p.run(nil, "verify", "--wal", "--repository", p.url); got.code != 0 || !strings.Contains(got.out, "4 files of WAL are good") {
 		t.Error(got)

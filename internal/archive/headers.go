@@ -18,6 +18,10 @@ type headers struct {
 	known    map[string]repo.WALInfo // by key; zero for one that cannot be read
 	problems []error
 	gone     bool // a file was removed since it was listed
+	// progress of a search, nil where nobody wants to know. One that forgets keeps no
+	// header that it has looked at.
+	progress func(read, all int)
+	forgets  bool
 }
 
 const (
@@ -83,6 +87,7 @@ func (h *headers) read(ctx context.Context, files []repo.WALFile) error {
 // search reads the headers of places in order, more and more at once, until found says
 // that it has what it looks for.
 func (h *headers) search(ctx context.Context, size uint64, places []place, found func(repo.WALInfo) bool) error {
+	all := len(places)
 	for batch := 1; len(places) > 0; batch = min(batch*4, 64) {
 		n := min(batch, len(places))
 		var files []repo.WALFile
@@ -99,7 +104,14 @@ func (h *headers) search(ctx context.Context, size uint64, places []place, found
 				}
 			}
 		}
-		places = places[n:]
+		if h.forgets {
+			for _, f := range files {
+				delete(h.known, f.Key())
+			}
+		}
+		if places = places[n:]; h.progress != nil {
+			h.progress(all-len(places), all)
+		}
 	}
 	return nil
 }

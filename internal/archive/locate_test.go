@@ -111,7 +111,7 @@ func TestTransactionsAndRestorePointsOfARealServerAreLocated(t *testing.T) {
 			want = bases[ends[1]]
 		}
 		for _, target := range []Target{{Name: fmt.Sprintf("step %d", n)}, {XID: parseXID(t, xids[n])}} {
-			found, err := Locate(t.Context(), y.repo, s, target)
+			found, err := Locate(t.Context(), y.repo, s, target, nil)
 			if err != nil {
 				t.Fatalf("%s: %v", target, err)
 			}
@@ -125,7 +125,7 @@ func TestTransactionsAndRestorePointsOfARealServerAreLocated(t *testing.T) {
 	}
 	for _, target := range []Target{{Name: "never"}, {XID: 4_000_000_000}} {
 		var u *Unreachable
-		if _, err := Locate(t.Context(), y.repo, s, target); !errors.As(err, &u) || !strings.Contains(err.Error(), "not in the archived WAL") {
+		if _, err := Locate(t.Context(), y.repo, s, target, nil); !errors.As(err, &u) || !strings.Contains(err.Error(), "not in the archived WAL") {
 			t.Errorf("%s: %v", target, err)
 		}
 	}
@@ -137,4 +137,28 @@ func parseXID(t *testing.T, text string) (xid uint64) {
 		t.Fatal(err)
 	}
 	return xid
+}
+
+func TestARestorePointOfAnotherTimelineIsToldWithThatTimeline(t *testing.T) {
+	t.Parallel()
+	y := newYard(t)
+	y.puts(1, 1, 6)
+	y.history(2, "1\t0/300500\tno recovery target specified\n")
+	y.puts(2, 3, 5)
+	y.base(shop.System, 1, 1, "")
+	at := pgwal.LSN(6*size + 400)
+	info := repo.WALInfo{Name: pgwal.Segment{Timeline: 1, Number: 6}.Name(size), SegmentSize: size, First: 6*size + 40, Last: 6*size + 500, RestorePoints: []pgwal.RestorePoint{{Name: "old", At: at}}}
+	if _, err := y.repo.PutWAL(t.Context(), shop, info, make([]byte, size)); err != nil {
+		t.Fatal(err)
+	}
+	s := y.look(true)
+	var u *Unreachable
+	if _, err := Locate(t.Context(), y.repo, s, Target{Name: "old"}, nil); !errors.As(err, &u) || !u.Target.Located() || !strings.Contains(err.Error(), "on timeline 00000001 it can be recovered") {
+		t.Error(err)
+	}
+	read := 0
+	found, err := Locate(t.Context(), y.repo, s, Target{Name: "old", Timeline: 1}, func(n, all int) { read = max(read, n) })
+	if err != nil || found.found != at || read != 0 {
+		t.Errorf("%s %d %v", found.found, read, err)
+	}
 }

@@ -25,6 +25,9 @@ type Target struct {
 	found pgwal.LSN
 }
 
+// Located tells whether Locate found it.
+func (t Target) Located() bool { return t.found != 0 }
+
 // Check says why it is no target.
 func (t Target) Check() error {
 	n := 0
@@ -127,7 +130,7 @@ func (s *Survey) Choose(t Target) (Base, Window, error) {
 // elsewhere names the timelines beside one on which the target can be reached: a copy
 // that was promoted may have archived a newer one than the server is on.
 func (s *Survey) elsewhere(t Target, beside pgwal.Timeline) string {
-	if t.Timeline != 0 {
+	if t.Timeline != 0 || t.Time.IsZero() && t.LSN == 0 && t.found == 0 {
 		return ""
 	}
 	var on []string
@@ -196,8 +199,8 @@ func (s *Survey) why(t Target, timeline pgwal.Timeline, all []candidate) string 
 			if before {
 				next = "the next base backup is later"
 			}
-			return fmt.Sprintf("WAL is missing from %s to %s on timeline %s (%d segments; the last commit before is of %s, the first after of %s), and %s",
-				w.Gap.From, w.Gap.To, w.Gap.Timeline, w.Gap.Segments, moment(w.Gap.Before), moment(w.Gap.After), next)
+			return fmt.Sprintf("WAL is missing from %s to %s on timeline %s (%s; the last commit before is of %s, the first after of %s), and %s",
+				w.Gap.From, w.Gap.To, w.Gap.Timeline, counted(w.Gap.Segments, "segment"), moment(w.Gap.Before), moment(w.Gap.After), next)
 		case before:
 			return fmt.Sprintf("the WAL after the base backup %s ends at %s, and the next base backup is later", c.base.Ref.ID, moment(w.To))
 		}
@@ -206,6 +209,14 @@ func (s *Survey) why(t Target, timeline pgwal.Timeline, all []candidate) string 
 		return fmt.Sprintf("the oldest base backup that can be recovered ended at %s (%s)", moment(oldest.From), oldest.FromLSN)
 	}
 	return fmt.Sprintf("the newest archived commit is of %s (%s); ask for the latest to have all there is", moment(newest.To), newest.ToLSN)
+}
+
+// counted is a number with its noun.
+func counted(n uint64, one string) string {
+	if n != 1 {
+		one += "s"
+	}
+	return fmt.Sprintf("%d %s", n, one)
 }
 
 // noBase says why nothing at all can be recovered on a timeline.

@@ -25,8 +25,9 @@ func Story(repository, policyName string, i Impact, code string) string {
 	var b strings.Builder
 	say := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	say("%s Nothing was changed yet.", i.headline(policyName))
-	b.WriteString("\n")
-	b.WriteString(i.table())
+	if table := i.table(); table != "" { // a loss of WAL alone has none
+		b.WriteString("\n" + table)
+	}
 	section(&b, "What changes, and what it means:", i.Sentences)
 	section(&b, "What would be lost, the oldest first:", i.named())
 	b.WriteString("\n")

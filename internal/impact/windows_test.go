@@ -57,6 +57,17 @@ func TestWindowsAreToldBeforeAndAfter(t *testing.T) {
 	}
 }
 
+func TestAStoryOfLostWALAloneHasNoHoleWhereTheTableOfPointsWouldBe(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 11, 1, 2, 0, 0, 0, time.UTC)
+	doc := policy.Document{Format: policy.Format, Name: "prod", Retention: retention.Keep{KeepLast: 1}}
+	i, err := impact.Of(impact.Facts{AsOf: start.AddDate(0, 0, 20), Old: &doc, New: doc, Windows: []impact.Window{{Source: "db", System: "7", Before: start, After: start.AddDate(0, 0, 3), Lost: true}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "wal_alone", impact.Story("file:///r", "prod", i, "EXPIRE-1-abcdef"))
+}
+
 func TestManyWindowsAreToldInFewWordsThoseThatLoseFirst(t *testing.T) {
 	t.Parallel()
 	var windows []impact.Window

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/duration"
@@ -9,14 +10,19 @@ import (
 
 func TestMinutesWhereMonthsWereMeantAreDoubted(t *testing.T) {
 	t.Parallel()
-	for text, doubted := range map[string]bool{"3m": true, "59m59s": true, "1h": false, "3mo": false, "1y": false, "14d": false} {
+	for text, want := range map[string]string{
+		"3m":     `keep_within is 3m, less than an hour: 3m are minutes, as many months would be "3mo"`,
+		"59m59s": "keep_within is 59m59s, less than an hour",
+		"30s":    "keep_within is 30s, less than an hour",
+		"1h":     "", "3mo": "", "1y": "", "14d": "",
+	} {
 		span, err := duration.Parse(text)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := Document{Retention: retention.Keep{KeepDaily: 7, KeepWithin: span}}.Doubts()
-		if (len(got) == 1) != doubted {
-			t.Errorf("%s: %q", text, got)
+		if strings.Join(got, "; ") != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
 }

@@ -13,9 +13,10 @@ import (
 // each have their own, and a base backup of one is of no use with the WAL of another.
 type Server struct{ Source, System string }
 
-// Archive is what the rule wal needs to know of the archived WAL of one server.
+// Archive is what is needed to know of the archived WAL of one server.
 type Archive struct {
 	Newest      time.Time // the newest moment it reaches; zero when that is not known
+	Stored      time.Time // when its newest file was, by the store's clock; zero is Newest
 	SegmentSize uint64    // in bytes
 	Lines       []Line    // its timelines, in any order; none when they are not known
 }
@@ -29,7 +30,10 @@ type Line struct {
 	Known     bool
 	// Newest moment archived on it; zero when that is not known.
 	Newest time.Time
-	Ranges []Range // of whole segments, in the order of positions, apart
+	// Reached is where what is archived on it ends, with what there is of an unfinished
+	// segment; zero when there is nothing, or that is not known.
+	Reached pgwal.LSN
+	Ranges  []Range // of whole segments, in the order of positions, apart
 }
 
 // Range is WAL from a position up to another, which is no longer in it.

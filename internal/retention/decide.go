@@ -5,8 +5,8 @@
 // a repository, reads a clock or deletes anything. What is never deleted,
 // whatever rules and clocks say, is in pins.go; the counting rules are in
 // slots.go; the sentences are in reasons.go; what a kept point stands for is in
-// tier.go; the rule wal is in walbase.go, and which archived WAL stays with the base
-// backups in wal.go.
+// tier.go; the rule wal is in walbase.go, what stays for an archive that is still
+// written to in alive.go, and which archived WAL stays with the base backups in wal.go.
 package retention
 
 import (
@@ -65,6 +65,7 @@ type group struct {
 	longest []unit     // longest period over that a rule keeps it for
 	tiers   tiers
 	byID    map[string]int32
+	leading map[int]bool // base backups that are kept with their WAL for a timeline, see pinLeading
 }
 
 // state says whether a point takes part in the rules.
@@ -102,6 +103,7 @@ func (g *group) decide(in *Input) {
 	g.countSlots(&in.Rules)
 	g.pinWALBases(in)
 	g.pinNewest(in.Now)
+	g.pinAlive(in)
 	g.pinParents()
 }
 

@@ -37,7 +37,8 @@ type Input struct {
 	Points []Point // of any number of sources and kinds, in any order; not modified
 	Rules  Rules
 	Now    time.Time
-	// Archives tells of the archived WAL of servers; only the rule wal reads it.
+	// Archives tells of the archived WAL of servers, for the rule wal and for what stays
+	// while it is still written to.
 	Archives map[Server]Archive
 }
 

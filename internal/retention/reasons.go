@@ -45,6 +45,14 @@ func walGapReason(gap Range) string {
 	return fmt.Sprintf("needed for point-in-time recovery: the archived WAL has a gap before it (%s to %s)", gap.From, gap.To)
 }
 
+func serverReason(server Server) string {
+	return "the newest base backup of the server with system identifier " + server.System + ", which still archives WAL under this source"
+}
+
+func lineReason(line Line) string {
+	return fmt.Sprintf("the newest base backup that leads to timeline %d", line.ID)
+}
+
 func parentReason(child string, children int) string {
 	if children == 1 {
 		return "parent of " + child

@@ -17,6 +17,7 @@ const segmentSize = 1 << 20
 // serverModel is a server with its archive, the slow and obvious way: segments are
 // looked at one by one, and nothing is known of windows, islands or rules.
 type serverModel struct {
+	system   string
 	now      time.Time
 	current  pgwal.Timeline
 	position pgwal.LSN
@@ -36,9 +37,10 @@ type baseModel struct {
 	retention.Point
 }
 
-func newServerModel() *serverModel {
+func newServerModel(system string) *serverModel {
 	return &serverModel{
-		now: now.AddDate(-1, 0, 0), current: 1, position: 3 * segmentSize,
+		system: system,
+		now:    now.AddDate(-1, 0, 0), current: 1, position: 3 * segmentSize,
 		lines: map[pgwal.Timeline]*lineModel{1: {told: true, begins: 3, files: map[uint64]time.Time{}}},
 	}
 }
@@ -60,7 +62,7 @@ func (m *serverModel) write(segments int, each time.Duration, lost func() bool) 
 func (m *serverModel) begin() func() baseModel {
 	m.number++
 	b := baseModel{retention.Point{
-		ID: fmt.Sprintf("b%03d", m.number), Source: "db", Kind: retention.KindPhysical, System: "7", Start: m.now, Verified: true,
+		ID: fmt.Sprintf("%s-%03d", m.system, m.number), Source: "db", Kind: retention.KindPhysical, System: m.system, Start: m.now, Verified: true,
 		Timeline: m.current, StartLSN: m.position,
 	}}
 	return func() baseModel {
@@ -164,6 +166,21 @@ func (m *serverModel) reachable(with func(baseModel) bool) map[walMoment]bool {
 	return all
 }
 
+// end is the last segment that is archived on the way to the current timeline's end.
+func (m *serverModel) end() (end uint64, is bool) {
+	for n := uint64(m.position)/segmentSize + 1; n > 0; n-- {
+		if m.has(m.path(pgwal.LSN(n*segmentSize), m.current, n)) {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
+// leadsTo tells whether a good base backup leads to a segment of the current timeline.
+func (m *serverModel) leadsTo(end uint64) bool {
+	return slices.ContainsFunc(m.bases, func(b baseModel) bool { return !b.Condemned && m.leads(b, m.current, end) })
+}
+
 // newest archived moment.
 func (m *serverModel) newest() (newest time.Time) {
 	for _, line := range m.lines {
@@ -178,7 +195,7 @@ func (m *serverModel) newest() (newest time.Time) {
 
 // archive is what a survey would tell of it.
 func (m *serverModel) archive() retention.Archive {
-	a := retention.Archive{Newest: m.newest(), SegmentSize: segmentSize}
+	a := retention.Archive{Newest: m.newest(), Stored: m.newest(), SegmentSize: segmentSize}
 	for t, line := range m.lines {
 		if len(line.files) == 0 && !line.told {
 			continue
@@ -204,6 +221,7 @@ func (m *serverModel) archive() retention.Archive {
 			} else {
 				l.Ranges = append(l.Ranges, retention.Range{From: from, To: from + segmentSize})
 			}
+			l.Reached = from + segmentSize
 		}
 		a.Lines = append(a.Lines, l)
 	}
@@ -219,19 +237,37 @@ type rotation struct {
 	segments []pgwal.Segment // of input.Files
 }
 
-func (m *serverModel) decide(rules retention.Rules) rotation {
-	server := retention.Server{Source: "db", System: "7"}
-	var points []retention.Point
-	for _, b := range m.bases {
-		points = append(points, b.Point)
+func (m *serverModel) decide(rules retention.Rules) rotation { return decideAll(rules, m)[0] }
+
+// decideAll decides about servers that share a source.
+func decideAll(rules retention.Rules, servers ...*serverModel) []rotation {
+	in := retention.Input{Rules: rules, Archives: map[retention.Server]retention.Archive{}}
+	for _, m := range servers {
+		for _, b := range m.bases {
+			in.Points = append(in.Points, b.Point)
+		}
+		in.Now = m.now
+		in.Archives[retention.Server{Source: "db", System: m.system}] = m.archive()
 	}
-	r := rotation{plan: retention.Decide(retention.Input{Points: points, Rules: rules, Now: m.now, Archives: map[retention.Server]retention.Archive{server: m.archive()}})}
+	plan := retention.Decide(in)
+	var all []rotation
+	for _, m := range servers {
+		all = append(all, m.decideWAL(plan))
+	}
+	return all
+}
+
+func (m *serverModel) decideWAL(plan retention.Plan) rotation {
+	r := rotation{plan: plan}
 	windows := map[string]bool{}
-	for _, p := range r.plan.Windows[server] {
+	for _, p := range r.plan.Windows[retention.Server{Source: "db", System: m.system}] {
 		windows[p.ID] = true
 	}
 	r.input = retention.WALInput{SegmentSize: segmentSize, Lines: m.archive().Lines}
 	for _, d := range r.plan.Keep { // newest first
+		if d.Point.System != m.system {
+			continue
+		}
 		b := retention.WALBase{ID: d.Point.ID, Timeline: d.Point.Timeline, Start: d.Point.StartLSN, Stop: d.Point.StopLSN}
 		if windows[b.ID] {
 			b.Window = "window"

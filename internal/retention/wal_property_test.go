@@ -31,7 +31,7 @@ func anyWALRules(t *rapid.T) retention.Rules {
 
 // walProperty is what retention promises of WAL, of any history of a server.
 func walProperty(t *rapid.T) {
-	m := newServerModel()
+	m := newServerModel("7")
 	var running func() baseModel
 	for range rapid.IntRange(1, 4).Draw(t, "rotations") {
 		for range rapid.IntRange(1, 25).Draw(t, "events") {
@@ -47,11 +47,9 @@ func walProperty(t *rapid.T) {
 		if all := len(r.plan.Delete) + len(r.wal.Deletions()); all > 0 && rapid.Bool().Draw(t, "killed") {
 			steps = rapid.IntRange(0, all-1).Draw(t, "after")
 		}
-		before := *m
-		before.bases = append([]baseModel(nil), m.bases...)
-		before.lines = cloneLines(m.lines)
+		before := m.clone()
 		m.carryOut(r, steps)
-		checkKept(t, &before, m, rules, r)
+		checkKept(t, before, m, rules, r)
 		if steps == allSteps {
 			if again := m.decide(rules); len(again.plan.Delete) > 0 && rules.WAL.IsZero() {
 				t.Fatalf("a second rotation deletes %d more base backups", len(again.plan.Delete))
@@ -66,6 +64,13 @@ func walProperty(t *rapid.T) {
 			running = nil
 		}
 	}
+}
+
+func (m *serverModel) clone() *serverModel {
+	c := *m
+	c.bases = append([]baseModel(nil), m.bases...)
+	c.lines = cloneLines(m.lines)
+	return &c
 }
 
 func cloneLines(lines map[pgwal.Timeline]*lineModel) map[pgwal.Timeline]*lineModel {
@@ -126,6 +131,7 @@ func checkRotation(t *rapid.T, m *serverModel, rules retention.Rules, r rotation
 // checkKept holds what there was before a rotation, or part of one, against what is
 // there after it.
 func checkKept(t *rapid.T, before, after *serverModel, rules retention.Rules, r rotation) {
+	checkAlive(t, before, after)
 	for _, b := range after.bases {
 		if before.consistent(b) && !after.consistent(b) {
 			t.Fatalf("base backup %s stays and lost WAL that makes it consistent", b.ID)

@@ -160,8 +160,8 @@ func (w *window) pin(i int, reason string) {
 }
 
 // findWindows says from which base backups on all WAL stays: those that the rule wal
-// keeps, or without that rule all that stay and count; and the newest good one in any
-// case.
+// keeps, or without that rule all that stay and count; and in any case the newest good
+// one, and those that lead to a timeline that is still written to.
 func (g *group) findWindows(in *Input, windows map[Server][]*Point) {
 	if g.points[0].Kind != KindPhysical {
 		return
@@ -172,11 +172,16 @@ func (g *group) findWindows(in *Input, windows map[Server][]*Point) {
 			if !g.kept(i) || !g.restorable(i, in.Now) || !g.chainWhole(i) {
 				continue
 			}
-			counts := g.state[i] != aside
-			if in.Rules.WAL.IsZero() && counts || g.by[i]&walBit != 0 || !newest {
+			if g.opens(in, i, !newest) {
 				windows[server] = append(windows[server], g.points[i])
 			}
 			newest = true
 		}
 	}
+}
+
+// opens tells whether all WAL stays from the start on of a good base backup that stays;
+// newest, that it is the newest of these.
+func (g *group) opens(in *Input, i int, newest bool) bool {
+	return newest || g.leading[i] || g.by[i]&walBit != 0 || in.Rules.WAL.IsZero() && g.state[i] != aside
 }

@@ -111,7 +111,9 @@ func (opts Options) decide(ctx context.Context, f repo.Filter, withWAL bool) (Ou
 	if err != nil {
 		return Outcome{}, nil, err
 	}
-	opts.archives = found.forRules()
+	if opts.archives, err = opts.archivesOf(ctx, found); err != nil {
+		return Outcome{}, nil, err
+	}
 	out, err := opts.guarded(ctx, listed, f)
 	if err == nil {
 		err = opts.spareLocked(ctx, &out)

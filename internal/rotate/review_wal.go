@@ -70,7 +70,7 @@ func (p walPast) at(t time.Time) archives {
 		if t.Before(newest) {
 			newest = t
 		}
-		known[server] = retention.Archive{Newest: newest}
+		known[server] = retention.Archive{Newest: newest, Stored: newest}
 	}
 	return known
 }

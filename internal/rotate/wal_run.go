@@ -28,7 +28,9 @@ func (opts Options) runWAL(ctx context.Context, lease *repo.Lease, source string
 	if err := loadSome(ctx, opts.Repo, listed, isPhysical); err != nil {
 		return err
 	}
-	opts.archives = found.forRules()
+	if opts.archives, err = opts.archivesOf(ctx, found); err != nil {
+		return err
+	}
 	for _, server := range found.servers() {
 		w, err := opts.decideWAL(ctx, found[server], listed)
 		if err != nil {

@@ -19,7 +19,7 @@ type surveys map[retention.Server]*archive.Survey
 // is damaged. What their base backups are needed for nobody knows then.
 type blind map[string]error
 
-// archives is what the rule wal needs to know of them.
+// archives is what the rules need to know of them.
 type archives map[retention.Server]retention.Archive
 
 func serverOf(a repo.WALArchive) retention.Server {
@@ -73,12 +73,38 @@ func (o *Outcome) spareBlind(unseen blind) {
 	})
 }
 
-func (s surveys) forRules() archives {
+func (opts Options) archivesOf(ctx context.Context, found surveys) (archives, error) {
 	known := archives{}
-	for server, survey := range s {
-		known[server] = retention.Archive{Newest: newestMoment(survey), SegmentSize: survey.SegmentSize, Lines: linesOf(survey)}
+	for server, survey := range found {
+		a := retention.Archive{Newest: newestMoment(survey), Stored: survey.NewestStored, SegmentSize: survey.SegmentSize, Lines: linesOf(survey)}
+		for i := range a.Lines {
+			line := &a.Lines[i]
+			if line.Newest.IsZero() {
+				if err := opts.dateHistory(ctx, survey.Archive, line); err != nil {
+					return nil, err
+				}
+			}
+			if line.Newest.After(a.Stored) {
+				a.Stored = line.Newest
+			}
+		}
+		known[server] = a
 	}
-	return known
+	return known, nil
+}
+
+// dateHistory dates a timeline of which nothing but the history file is archived: the
+// server has just begun it, or it was given up at once.
+func (opts Options) dateHistory(ctx context.Context, a repo.WALArchive, line *retention.Line) error {
+	for f, err := range opts.Repo.EachWAL(ctx, a, line.ID) {
+		if err != nil {
+			return err
+		}
+		if f.Modified.After(line.Newest) {
+			line.Newest = f.Modified
+		}
+	}
+	return nil
 }
 
 // newestMoment is the newest one that an archive reaches: the newest commit in it. The
@@ -99,10 +125,11 @@ func linesOf(s *archive.Survey) []retention.Line {
 			line.Ancestors = t.History.Ancestors
 		}
 		ranges := t.Ranges
-		if t.Partial != nil { // it counts for when, and not for where
-			line.Newest = t.Partial.LastStored
+		if t.Partial != nil { // it counts for when and how far, and is no range of whole segments
+			line.Newest, line.Reached = t.Partial.LastStored, t.Partial.To
 		}
 		for _, r := range ranges {
+			line.Reached = max(line.Reached, r.To)
 			line.Ranges = append(line.Ranges, retention.Range{From: r.From, To: r.To})
 			if r.LastStored.After(line.Newest) {
 				line.Newest = r.LastStored

@@ -135,6 +135,12 @@ func (p *page) lostRegion() {
 	p.each(p.databases(), func(s Source) {
 		p.shell(replica.approved("restore latest", "--source", quoted(s.Source), "--to-database", at(s.database()), "--globals"))
 	})
+	p.each(p.servers(), func(s Source) {
+		p.shell(
+			replica.runner("wal status", "--source", quoted(s.Source)),
+			replica.approved("restore --target latest", "--source", quoted(s.Source), `--to-directory "$DATA" --start`),
+		)
+	})
 }
 
 func (p *page) lostKey() {

@@ -54,6 +54,8 @@ type Source struct {
 	Oldest       *repo.Listed   // the oldest good one
 	// Last is the newest report of a drill, Proven the newest that proved a backup.
 	Last, Proven *drillreport.Report
+	// Log is of base backups, nil of all others.
+	Log *Log
 }
 
 // drillsRead is how many reports of each drill and source are looked through for
@@ -77,6 +79,9 @@ func Gather(ctx context.Context, r *repo.Repository, policyName string, d Declar
 		return f, err
 	}
 	if err := f.addSources(ctx, r, points, policyName); err != nil {
+		return f, err
+	}
+	if err := f.addLogs(ctx, r); err != nil {
 		return f, err
 	}
 	return f, f.addDrills(ctx, r)

@@ -29,6 +29,7 @@ func (f Facts) Markdown() []byte {
 	p.droppedTable()
 	p.corruptDatabase()
 	p.lostServer()
+	p.archivedServer()
 	p.lostInstance()
 	p.otherKinds()
 	p.lostRegion()

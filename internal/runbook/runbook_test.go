@@ -4,12 +4,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/drillreport"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/dir"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/pgwal"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/policy"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/runbook"
@@ -119,12 +121,82 @@ func TestThePageNamesRealPointsObjectivesAndTheLastProvenRestore(t *testing.T) {
 	}
 }
 
+const segment = 1 << 20
+
+// logged puts segments of the log of a server, numbered from 1, into the repository, and a
+// base backup that begins with one of them.
+func logged(t *testing.T, r *repo.Repository, source string, ago map[int]time.Duration, bases map[int]time.Duration) {
+	t.Helper()
+	const system = "7300000000000000001"
+	for n, when := range ago {
+		s := pgwal.Segment{Timeline: 1, Number: uint64(n)}
+		if _, err := r.PutWAL(t.Context(), repo.WALArchive{Source: source, System: system}, repo.WALInfo{
+			Name: s.Name(segment), SegmentSize: segment, Major: 15, First: s.Start(segment), Last: s.End(segment),
+			FirstCommit: night.Add(-when), LastCommit: night.Add(-when), Archived: night.Add(-when),
+		}, make([]byte, segment)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, when := range bases {
+		start := (pgwal.Segment{Timeline: 1, Number: uint64(n)}).Start(segment) + 40
+		commit(t, r, source, "physical", when, repo.Manifest{Policy: "prod", PolicyRevision: 1, Server: repo.Server{Major: 15, SystemIdentifier: system}, Totals: repo.Totals{Bytes: 1},
+			Physical: &repo.Physical{StartLSN: start, StopLSN: start + 100, Timeline: 1, SegmentSize: segment, BlockSize: 8192, Stopped: night.Add(-when)}})
+	}
+}
+
+// M8
+func TestAServerWhoseLogIsArchivedComesBackToAnyMomentOfItsWindow(t *testing.T) {
+	t.Parallel()
+	const hour = time.Hour
+	for _, c := range []struct {
+		name       string
+		log, bases map[int]time.Duration
+		says       []string
+		not        []string
+	}{
+		{"all of it", map[int]time.Duration{1: 30 * hour, 2: 20 * hour, 3: 90 * time.Minute}, map[int]time.Duration{1: 30 * hour, 3: 2 * hour},
+			[]string{"from **2026-02-28 21:00:00 UTC** to **2026-03-02 01:30:00 UTC**", "--target-time 2026-03-02T01:30:00Z"}, []string{"gap"}},
+		{"a gap that a base backup is behind", map[int]time.Duration{1: 30 * hour, 3: 90 * time.Minute}, map[int]time.Duration{1: 30 * hour, 3: 2 * hour},
+			[]string{"from **2026-03-02 01:00:00 UTC** to **2026-03-02 01:30:00 UTC**", "between 2026-02-28 21:00:00 UTC and 2026-03-02 01:30:00 UTC can not be recovered"}, []string{"a gap after that"}},
+		{"a gap that nothing is behind", map[int]time.Duration{1: 30 * hour, 2: 20 * hour, 4: 90 * time.Minute}, map[int]time.Duration{1: 30 * hour},
+			[]string{"from **2026-02-28 21:00:00 UTC** to **2026-03-01 07:00:00 UTC** can be recovered. **The log has a gap after that:**", "--target-time 2026-03-01T07:00:00Z"}, nil},
+		{"no log", map[int]time.Duration{}, map[int]time.Duration{1: 30 * hour}, []string{"**No base backup leads to a moment"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := repository(t)
+			declare(t, r, `{"format":1,"name":"prod","environment":"production","retention":{"keep_last":3}}`)
+			logged(t, r, "db1", c.log, c.bases)
+			got := page(t, r, "prod", runbook.Declared{Repository: "s3://acme/prod", Replica: "s3://acme-dr/prod"})
+			says := slices.Concat(c.says, []string{"## The server is gone, and its log is archived", "It needs PostgreSQL 15 or newer.", "export DATA=/var/lib/postgresql/15/main",
+				"\npgbackup-runner wal status --source db1 --repository s3://acme/prod\n",
+				"\npgbackup-runner restore --target latest --source db1 --to-directory \"$DATA\" --start --dry-run --repository s3://acme/prod\n",
+				"\npgbackup-runner restore --target latest --source db1 --to-directory \"$DATA\" --start --repository s3://acme/prod --approval \"$APPROVAL\"\n",
+				"--to-directory \"$DATA\" --start --repository s3://acme-dr/prod"})
+			for _, want := range says {
+				if !strings.Contains(got, want) {
+					t.Errorf("%q is not on the page", want)
+				}
+			}
+			for _, not := range append(c.not, "%!", "## The server is lost") {
+				if strings.Contains(got, not) {
+					t.Errorf("%q is on the page", not)
+				}
+			}
+			if t.Failed() {
+				t.Log(got)
+			}
+		})
+	}
+}
+
 // Names come from databases, and whoever reads the page pastes it into a shell.
 func TestHostileNamesStayNames(t *testing.T) {
 	t.Parallel()
 	r := repository(t)
 	source, database := "$(touch owned);`touch owned`'\"|#", "a\"; touch owned; $(touch owned) `touch owned`"
 	commit(t, r, source, "logical", time.Hour, repo.Manifest{Server: repo.Server{Major: 15, Database: database}})
+	logged(t, r, source, map[int]time.Duration{1: time.Hour}, map[int]time.Duration{1: time.Hour})
 	got := page(t, r, "", runbook.Declared{Repository: "file:///tmp/$(touch owned)'s"})
 	var script strings.Builder
 	inside := false
@@ -137,7 +209,7 @@ func TestHostileNamesStayNames(t *testing.T) {
 			script.WriteString(line)
 		}
 	}
-	if !strings.Contains(script.String(), "restore latest") {
+	if !strings.Contains(script.String(), "restore latest") || !strings.Contains(script.String(), "restore --target latest") {
 		t.Fatal(got)
 	}
 	tools, here := t.TempDir(), t.TempDir()

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +29,13 @@ resource "pgbackup_policy" "prod" {
 			t.Errorf("a new policy: %s", r)
 		}
 	}
+	w.Configure(config("5m", `keep_within = "3m"`))
+	titles := w.Plan().Warnings()
+	slices.Sort(titles)
+	if want := []string{fmt.Sprintf(summary, "5m"), `pgbackup_policy (prod): keep_within is 3m, less than an hour: 3m are minutes, as many months would be "3mo"`}; !slices.Equal(titles, want) {
+		t.Errorf("titles %q, want %q", titles, want)
+	}
+	w.Configure(config("59m", "keep_daily = 30"))
 	if r := w.Plan(); len(r.Warnings()) > 0 {
 		t.Errorf("nothing changes: %s", r)
 	}

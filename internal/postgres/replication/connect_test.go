@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/replication"
@@ -88,6 +89,11 @@ func TestRefusedReplicationSaysWhatToDo(t *testing.T) {
 	refused := func(t *testing.T, user, password string, kind error, words ...string) {
 		t.Helper()
 		c, err := replication.Connect(t.Context(), target(t, pg.URLFor(user, password, "postgres")))
+		// Who was refused before keeps the only place for a moment.
+		for deadline := time.Now().Add(20 * time.Second); !errors.Is(kind, postgres.ErrTooManyConns) && errors.Is(err, postgres.ErrTooManyConns) && time.Now().Before(deadline); {
+			time.Sleep(20 * time.Millisecond)
+			c, err = replication.Connect(t.Context(), target(t, pg.URLFor(user, password, "postgres")))
+		}
 		if err == nil {
 			c.Close()
 			t.Fatalf("%s got in", user)

@@ -2,8 +2,10 @@ package physical
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/archive"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/contents"
@@ -39,16 +41,10 @@ func Choose(ctx context.Context, o Options) (*Choice, error) {
 			return nil, err
 		}
 	}
-	survey, err := archive.Look(ctx, o.Repo, c.Archive, archive.Options{Headers: true})
-	if err != nil {
-		return nil, err
+	base, window, err := look(ctx, o, c.Archive)
+	for tries := 1; errors.Is(err, archive.ErrChanged) && tries < maxLooks; tries++ {
+		base, window, err = look(ctx, o, c.Archive)
 	}
-	if o.Point != "" {
-		if survey, err = only(survey, o.Point); err != nil {
-			return nil, err
-		}
-	}
-	base, window, err := survey.Choose(o.Target)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +62,65 @@ func Choose(ctx context.Context, o Options) (*Choice, error) {
 	}
 	slices.Reverse(c.Chain)
 	return c, nil
+}
+
+// maxLooks is how often an archive is looked at that changes meanwhile.
+const maxLooks = 3
+
+// look surveys the archive for the target, and picks the base backup.
+func look(ctx context.Context, o Options, a repo.WALArchive) (archive.Base, archive.Window, error) {
+	survey, err := archive.Look(ctx, o.Repo, a, archive.Options{Headers: true})
+	if err != nil {
+		return archive.Base{}, archive.Window{}, err
+	}
+	of := survey
+	if o.Point != "" {
+		if of, err = only(survey, o.Point); err != nil {
+			return archive.Base{}, archive.Window{}, err
+		}
+	}
+	target, err := locate(ctx, o, of)
+	if o.Point != "" && errors.As(err, new(*archive.Unreachable)) {
+		// Where it is at all tells more than that the one base backup does not lead there.
+		if elsewhere, at := locate(ctx, o, survey); at == nil {
+			target, err = elsewhere, nil
+		}
+	}
+	if err != nil {
+		return archive.Base{}, archive.Window{}, err
+	}
+	return of.Choose(target)
+}
+
+// locate looks where in the archive a transaction or a restore point is: the base
+// backup has to be from before it. The end of a transaction that was prepared first is
+// not found so, and where there may be such, the server has to look itself.
+func locate(ctx context.Context, o Options, s *archive.Survey) (archive.Target, error) {
+	target, err := archive.Locate(ctx, o.Repo, s, o.Target, o.looking())
+	var none *archive.Unreachable
+	if target.XID == 0 || !errors.As(err, &none) || none.Target.Located() {
+		return target, err
+	}
+	for _, b := range s.Bases {
+		if b.Problem == "" && b.Manifest.Physical.Settings["max_prepared_transactions"] != "0" {
+			return target, nil
+		}
+	}
+	return target, err
+}
+
+// lookingTold is how long nothing is said of a search, and then between two words of it.
+const lookingTold = 10 * time.Second
+
+// looking tells of a search for a target that takes its time.
+func (o Options) looking() func(read, all int) {
+	said := time.Now()
+	return func(read, all int) {
+		if o.Log != nil && time.Since(said) > lookingTold {
+			said = time.Now()
+			o.Log.Info("looking through the archived WAL, newest first, for "+o.Target.String(), "read", read, "segments", all)
+		}
+	}
 }
 
 // link is one base backup of a chain, opened.

@@ -152,6 +152,79 @@ func TestARestoreThatIsKilledIsRepeated(t *testing.T) {
 	t.Logf("%d of 12 killed, %d in the middle; a restore takes %s", killed, middle, life)
 }
 
+// What a private server had beside its data goes when the process is no more, and not
+// before.
+func TestWhatARestoreThatWasKilledWhileItRecoveredLeavesIsClearedByTheNext(t *testing.T) {
+	t.Parallel()
+	p := protect(t, testenv.PostgresOptions{})
+	p.Exec(t, "postgres", ledger)
+	p.backup(t)
+	p.mark(t, 1)
+	p.switched(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	temporary := folder(t)
+	left := func() []string {
+		names, err := filepath.Glob(filepath.Join(temporary, "pgbackup-recover-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	begin := func(o physical.Options) *exec.Cmd {
+		cmd := p.process(t, o, self, nil)
+		cmd.Env = append(cmd.Env, "TMPDIR="+temporary)
+		return cmd
+	}
+	o := p.options(t, filepath.Join(folder(t), "data"))
+	o.Start, o.RestoreCommand = true, "sleep 1 && "+o.RestoreCommand
+	cmd := begin(o)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if sockets, _ := filepath.Glob(filepath.Join(temporary, "pgbackup-recover-*", ".s.PGSQL.5432")); len(sockets) > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no private server")
+		}
+	}
+	living := p.options(t, filepath.Join(folder(t), "data"))
+	living.Start = true
+	p.stopLater(t, living.Directory)
+	if out, err := begin(living).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if len(left()) != 1 {
+		t.Errorf("beside the living: %v", left())
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if len(left()) != 1 {
+		t.Fatalf("of the killed: %v", left())
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) { // its server ends with it
+		if _, err := os.Stat(filepath.Join(o.Directory, "postmaster.pid")); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the server lives on")
+		}
+	}
+	next := p.options(t, filepath.Join(folder(t), "data"))
+	next.Start = true
+	p.stopLater(t, next.Directory)
+	if out, err := begin(next).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if len(left()) > 0 {
+		t.Errorf("left: %v", left())
+	}
+}
+
 // As the server's own user it needs nothing of root, and what it makes is the user's.
 func TestAPlainUserRestores(t *testing.T) {
 	t.Parallel()

@@ -8,6 +8,9 @@ import (
 	"syscall"
 )
 
+// canLock: what lock says can be relied on.
+const canLock = true
+
 // lock keeps a directory from a second restore, for as long as this process lives or
 // until it is given back. A file system that knows no locks has none.
 func lock(dir string) (unlock func(), free bool, err error) {

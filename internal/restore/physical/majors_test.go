@@ -3,9 +3,11 @@
 package physical_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -69,11 +71,25 @@ func chainOf(t *testing.T, major int) {
 			t.Errorf("%s has mode %s", name, mode)
 		}
 	}
-	// Once more over it, and this time it is started.
+	// Once more over it, and this time it is started. Its pg_wal is on another disk now,
+	// and stays there.
+	log, wal := filepath.Join(folder(t), "wal"), filepath.Join(o.Directory, "pg_wal")
+	if out, err := exec.Command("mv", wal, log).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := errors.Join(os.Symlink(log, wal), os.WriteFile(filepath.Join(log, "000000090000000000000009"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	o.Delta, o.Start = true, true
 	begun := time.Now()
 	p.run(t, o)
 	t.Logf("combined, recovered and started in %s", time.Since(begun))
+	if to, err := os.Readlink(wal); err != nil || to != log {
+		t.Errorf("pg_wal leads to %q: %v", to, err)
+	}
+	if _, err := os.Stat(filepath.Join(log, "000000090000000000000009")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what the directory had in its log is there still: %v", err)
+	}
 	if got := p.rows(t, o); !strings.HasSuffix(got, fmt.Sprintf(" %d 2000", last.id)) {
 		t.Error(got)
 	}

@@ -47,6 +47,9 @@ func prepare(ctx context.Context, o Options) (*restore, error) {
 		return nil, err
 	}
 	r.aim()
+	if err := r.acts(); err != nil {
+		return nil, err
+	}
 	top := r.top()
 	r.result = Result{Point: top.Ref(), Chain: r.Choice.Chain, Window: r.window, Timeline: r.window.Timeline, Directory: r.Directory, Durations: map[string]float64{}}
 	if r.ground, err = survey(r.Directory, r.Delta, top.Server.SystemIdentifier, top.Server.Major); err != nil {
@@ -66,8 +69,16 @@ func prepare(ctx context.Context, o Options) (*restore, error) {
 	if err := enough(r.needs()); err != nil {
 		return nil, fmt.Errorf("restore %s: %w", top.Ref(), err)
 	}
+	if r.serves() {
+		if err := r.portFree(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return r, nil
 }
+
+// serves: in the end the server is started as it is configured, where that is known.
+func (r *restore) serves() bool { return r.Start && (r.Action != Shutdown || r.Target.Latest) }
 
 // full: what is restored is no increment.
 func (r *restore) full() bool { return len(r.chain) == 1 }
@@ -83,6 +94,18 @@ func (r *restore) aim() {
 		r.Target = archive.Target{Latest: true, Inclusive: true, Timeline: t.Timeline}
 		r.ended = t.Time
 	}
+}
+
+// acts holds that there is a target at which a server does what was asked for: at the
+// end of all there is it serves, whatever it is told.
+func (r *restore) acts() error {
+	switch {
+	case !r.Target.Latest || r.Action == Promote:
+		return nil
+	case r.ended.IsZero():
+		return fmt.Errorf("%w: with all that is archived a server can only %s, for there is no target at which it could %s: name a time or a position, or leave the action out", ErrOptions, Promote, r.Action)
+	}
+	return fmt.Errorf("%w: %s is the end of the newest archived transaction, and behind it is nothing at which a server could stop to %s: name a moment before, or have it %s", ErrOptions, serverTime(r.ended), r.Action, Promote)
 }
 
 // programsFor finds the programs of exactly one major version: no other starts its
@@ -201,6 +224,7 @@ func Examine(ctx context.Context, o Options) (Plan, error) {
 		r.result.Reused, r.result.Removed = c.reused.Load(), c.extra
 		r.result.Fetched -= r.result.Reused
 	}
+	r.result.Warnings = append(r.result.Warnings, r.warnings()...)
 	p.Result, p.Steps = r.result, r.steps()
 	return p, nil
 }
@@ -220,7 +244,7 @@ func (r *restore) steps() []Step {
 	case r.filled && !r.full():
 		say(0, "remove all that is in %s: of an incremental backup nothing can be kept", r.Directory)
 	case r.filled:
-		say(r.result.Reused, "keep what is in %s as the backup has it, %s, and remove %d others", r.Directory, bytesize.Text(r.result.Reused), r.result.Removed)
+		say(r.result.Reused, "keep what is in %s as the backup has it, %s, and %s", r.Directory, bytesize.Text(r.result.Reused), removing(r.result.Removed))
 	case r.exists:
 		say(0, "use the empty directory %s", r.Directory)
 	default:
@@ -244,11 +268,22 @@ func (r *restore) steps() []Step {
 	say(0, "put everything on the disk, pg_control last")
 	if r.Start {
 		say(0, "start the server with PostgreSQL %s, on a socket of its own, recover %s, and report the moment that was reached", r.found.Version, r.goal())
-		if r.Action != Shutdown || r.Target.Latest {
+		if r.serves() {
 			say(0, "start it as it is configured")
 		}
 	}
 	return steps
+}
+
+// removing says how many files that the backup does not have go.
+func removing(n int64) string {
+	switch n {
+	case 0:
+		return "remove nothing"
+	case 1:
+		return "remove 1 other"
+	}
+	return fmt.Sprintf("remove %d others", n)
 }
 
 // warnings about what was asked for.

@@ -1,9 +1,11 @@
 package physical_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/archive"
@@ -22,7 +24,7 @@ func TestRecoveryGoesOnToItsTargetWhereTheServerHadRaisedSettingsSince(t *testin
 	p.backup(t)
 	p.mark(t, 2)
 	p.Exec(t, "postgres", "ALTER SYSTEM SET max_connections = 177", "ALTER SYSTEM SET max_locks_per_transaction = 99")
-	if err := p.Stop(); err != nil {
+	if err := p.Halt(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Resume(t.Context()); err != nil {
@@ -123,4 +125,60 @@ func TestASecondRestoreIsKeptOutOfADirectory(t *testing.T) {
 		t.Errorf("%d of 3 restores into one directory say that they succeeded", good)
 	}
 	p.verified(t, o.Directory)
+}
+
+func TestATransactionIsRecoveredFromTheBaseBackupBeforeIt(t *testing.T) {
+	t.Parallel()
+	p := protect(t, testenv.PostgresOptions{Config: map[string]string{"max_prepared_transactions": "0"}})
+	p.Exec(t, "postgres", ledger)
+	early := p.mark(t, 1)
+	p.backup(t)
+	at := p.mark(t, 2)
+	p.Exec(t, "postgres", "SELECT pg_create_restore_point('release')")
+	p.mark(t, 3)
+	p.backup(t)
+	p.mark(t, 4)
+	p.switched(t)
+	for name, x := range map[string]struct {
+		target archive.Target
+		want   string // "" is out of reach
+	}{
+		"between":       {archive.Target{XID: at.xid, Inclusive: true}, "1 2"},
+		"a point there": {archive.Target{Name: "release", Inclusive: true}, "1 2"},
+		"before all":    {archive.Target{XID: early.xid, Inclusive: true}, ""},
+		"nowhere":       {archive.Target{XID: at.xid + 100, Inclusive: true}, ""},
+		"no such name":  {archive.Target{Name: "no'such", Inclusive: true}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := p.options(t, filepath.Join(folder(t), "data"))
+			o.Target, o.Start = x.target, true
+			if x.want == "" {
+				if _, err := physical.Run(t.Context(), o); !errors.As(err, new(*archive.Unreachable)) {
+					t.Error(err)
+				}
+				if _, err := os.Stat(o.Directory); err == nil {
+					t.Error("something was restored")
+				}
+				return
+			}
+			p.run(t, o)
+			if got := p.rows(t, o); got != x.want {
+				t.Errorf("has %q, want %q", got, x.want)
+			}
+		})
+	}
+}
+
+func TestAnActionThatAServerCanNotDoIsRefusedBeforeAnythingIsRestored(t *testing.T) {
+	t.Parallel()
+	p := protect(t, testenv.PostgresOptions{})
+	p.backup(t)
+	p.switched(t)
+	for _, action := range []string{physical.Pause, physical.Shutdown} {
+		o := p.options(t, filepath.Join(folder(t), "data"))
+		o.Action = action
+		if _, err := physical.Examine(t.Context(), o); !errors.Is(err, physical.ErrOptions) || !strings.Contains(err.Error(), action) {
+			t.Errorf("%s at the end of all there is: %v", action, err)
+		}
+	}
 }

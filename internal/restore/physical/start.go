@@ -31,6 +31,7 @@ const (
 type private struct {
 	restore *restore
 	dir     string // of its socket, its pg_hba.conf and its log
+	unlock  func() // gives dir up for others to clear away
 	cmd     *exec.Cmd
 	exited  chan struct{}
 	conn    *pgx.Conn
@@ -54,7 +55,7 @@ func (r *restore) recover(ctx context.Context) error {
 		r.Log.Info("recovery begins again with settings that the WAL needs", "why", err.Error())
 	}
 	r.raisedWarning()
-	if r.Action == Shutdown && !r.Target.Latest {
+	if !r.serves() {
 		return nil
 	}
 	if _, err := os.Stat(filepath.Join(r.Directory, mainConf)); errors.Is(err, os.ErrNotExist) {
@@ -74,19 +75,20 @@ func (r *restore) replay(ctx context.Context) error {
 	if stopped := p.stop(); err == nil {
 		err = stopped
 	}
-	return errors.Join(err, os.RemoveAll(p.dir))
+	return errors.Join(err, p.remove())
 }
 
 // startPrivate starts the server. Its own configuration counts for all but who may
 // come in, where it writes its log, and what it does at the target.
 func (r *restore) startPrivate(ctx context.Context) (*private, error) {
 	p := &private{restore: r, exited: make(chan struct{})}
+	r.clearPrivate()
 	var err error
-	if p.dir, err = os.MkdirTemp("", "pgbackup-recover-"); err != nil {
+	if p.dir, p.unlock, err = privateDirectory(); err != nil {
 		return nil, err
 	}
 	if err := p.launch(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("start PostgreSQL %s on %s: %w", r.found.Version, r.Directory, err), os.RemoveAll(p.dir))
+		return nil, errors.Join(fmt.Errorf("start PostgreSQL %s on %s: %w", r.found.Version, r.Directory, err), p.remove())
 	}
 	return p, nil
 }

@@ -72,8 +72,8 @@ func (m *seam) prove(s *segment, have uint32) error {
 func (m *seam) join(s *segment) error {
 	scan, err := s.scan.Scan()
 	switch {
-	case err != nil: // its first page is not all there, or it is none, which is told when it is stored
-		return nil
+	case err != nil:
+		return nil //nolint:nilerr // its first page is not all there, or it is none, which is told when it is stored
 	case scan.End > m.at:
 		m.joined = true
 	case scan.Stop != nil:
@@ -142,7 +142,7 @@ func (s *stream) archivedBefore(ctx context.Context, at pgwal.Segment) (*pgwal.S
 		return nil, err
 	}
 	if scan, err := scanner.Scan(); err != nil || !scan.Whole {
-		return nil, nil //nolint:nilerr // nothing can be held against it
+		return nil, nil // nothing can be held against it
 	}
 	return scanner, nil
 }

@@ -22,31 +22,37 @@ var names = []string{
 func Read(ctx context.Context, conn *pgx.Conn, slot string) (Server, error) {
 	s := Server{Settings: map[string]Current{}}
 	failed := func(err error) (Server, error) { return s, fmt.Errorf("read the settings of the server: %w", err) }
-	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int / 10000, (SELECT count(*) FROM pg_catalog.pg_replication_slots WHERE slot_name <> $1)", slot).Scan(&s.Major, &s.Slots); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int / 10000, current_user, (SELECT count(*) FROM pg_catalog.pg_replication_slots WHERE slot_name <> $1)", slot).Scan(&s.Major, &s.Role, &s.Slots); err != nil {
 		return failed(err)
 	}
-	rows, err := conn.Query(ctx, "SELECT name, setting, source, context = 'postmaster' FROM pg_catalog.pg_settings WHERE name = ANY($1)", names)
+	rows, err := conn.Query(ctx, "SELECT name, setting, source, context = 'postmaster', pending_restart FROM pg_catalog.pg_settings WHERE name = ANY($1)", names)
 	if err != nil {
 		return failed(err)
 	}
 	var name string
 	var c Current
-	if _, err := pgx.ForEachRow(rows, []any{&name, &c.Value, &c.Source, &c.Restart}, func() error {
+	var waits bool
+	var waiting []string
+	if _, err := pgx.ForEachRow(rows, []any{&name, &c.Value, &c.Source, &c.Restart, &waits}, func() error {
 		c.Pending = c.Value
 		s.Settings[name] = c
+		if waits {
+			waiting = append(waiting, name)
+		}
 		return nil
 	}); err != nil {
 		return failed(err)
 	}
-	if err := s.readFiles(ctx, conn); err != nil {
+	if err := s.readFiles(ctx, conn, waiting); err != nil {
 		return failed(err)
 	}
 	return s, nil
 }
 
 // readFiles finds what a restart will bring, and the archive_command that is not shown
-// while archive_mode is off. Who may not read it is told what counts now.
-func (s Server) readFiles(ctx context.Context, conn *pgx.Conn) error {
+// while archive_mode is off. What a role that may not read them cannot know is hidden:
+// that, and what settings will be that wait for a restart.
+func (s Server) readFiles(ctx context.Context, conn *pgx.Conn, waiting []string) error {
 	rows, err := conn.Query(ctx, "SELECT DISTINCT ON (name) name, setting FROM pg_catalog.pg_file_settings WHERE name = ANY($1) AND setting IS NOT NULL ORDER BY name, seqno DESC", names)
 	if err != nil {
 		return err
@@ -65,14 +71,28 @@ func (s Server) readFiles(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	})
 	if denied := (*pgconn.PgError)(nil); errors.As(err, &denied) && denied.Code == "42501" {
-		if c := s.Settings["archive_command"]; c.Value == "(disabled)" {
-			c.Pending = "(not shown to this role)" // it may be anybody's
-			s.Settings["archive_command"] = c
-		}
+		s.hide(waiting)
 		return nil
 	}
 	return err
 }
+
+// hide marks what only the files of a server tell, of a role that may not read them.
+func (s Server) hide(waiting []string) {
+	who := fmt.Sprintf("role %s may not read the files of the server (pg_file_settings): a superuser can", s.Role)
+	if c := s.Settings["archive_command"]; c.Value == "(disabled)" {
+		c.Hidden = "the server shows it only while archive_mode is on, and " + who
+		s.Settings["archive_command"] = c
+	}
+	for _, name := range waiting {
+		c := s.Settings[name]
+		c.Hidden = "it was changed and waits for a restart; to what cannot be seen: " + who
+		s.Settings[name] = c
+	}
+}
+
+// ErrHidden: the role may not see whether somebody archives already.
+var ErrHidden = errors.New("whether somebody else archives the WAL of this server already cannot be seen")
 
 // ErrForeign: archive_command, or archive_library, is somebody else's.
 var ErrForeign = errors.New("somebody else archives the WAL of this server already")
@@ -81,12 +101,15 @@ var ErrForeign = errors.New("somebody else archives the WAL of this server alrea
 const reloadTime = 5 * time.Second
 
 // Apply sets what a plan changes by ALTER SYSTEM and has the server read it. What is
-// foreign is ErrForeign, and nothing at all is changed, unless it may be replaced. The
-// server is asked again for the plan that is returned.
+// foreign is ErrForeign, and nothing at all is changed, unless it may be replaced; who
+// archives and may not be seen is ErrHidden, whatever may be replaced. The server is asked
+// again for the plan that is returned.
 func Apply(ctx context.Context, conn *pgx.Conn, w Wanted, plan []Setting, replace bool) ([]Setting, error) {
 	var change []Setting
 	for _, line := range plan {
 		switch {
+		case line.State == Hidden && line.Name == "archive_command":
+			return plan, fmt.Errorf("%w: %s: %s; nothing was changed: connect as one (--database)", ErrHidden, line.Name, line.Why)
 		case line.State == Foreign && !replace:
 			return plan, fmt.Errorf("%w: %s is %q; nothing was changed. With two archivers in one command both would have to succeed: look whether it is still needed, then give --replace-archive-command", ErrForeign, line.Name, line.Is)
 		case line.State == Change, line.State == Foreign:

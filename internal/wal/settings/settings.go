@@ -32,7 +32,9 @@ type Wanted struct {
 
 // Server is what a server says about itself.
 type Server struct {
-	Major    int
+	Major int
+	// Role is who asked.
+	Role     string
 	Settings map[string]Current
 	// Slots in use, but for Wanted.Slot.
 	Slots int
@@ -48,6 +50,8 @@ type Current struct {
 	// Pending is the value that it has after a restart; the same as Value where none is
 	// waited for.
 	Pending string
+	// Hidden is why the role may not see what counts, and who may; "" where it may.
+	Hidden string
 }
 
 // State of a setting.
@@ -59,6 +63,7 @@ const (
 	Change    State = "change"    // ALTER SYSTEM makes it right
 	Waits     State = "restart"   // it is set, and needs a restart
 	Foreign   State = "foreign"   // it is somebody's, and stays unless it may be replaced
+	Hidden    State = "hidden"    // the role may not see it, so nobody knows; it is never changed
 	Elsewhere State = "elsewhere" // set where ALTER SYSTEM does not reach
 	Advice    State = "advice"    // not changed: the server works, with a risk that is told
 )
@@ -126,6 +131,8 @@ func (p *planner) need(name, want string, ok func(string) bool, why string) {
 	}
 	line := Setting{Name: name, Is: is.Value, Want: want, Why: why, Restart: is.Restart}
 	switch {
+	case is.Hidden != "":
+		line.State, line.Is, line.Why = Hidden, is.Value, is.Hidden
 	case ok(is.Value) && ok(is.Pending):
 		line.State, line.Want, line.Restart = Right, is.Value, false
 	case ok(is.Pending):

@@ -183,10 +183,35 @@ func TestWhoMayNotSeeTheArchiveCommandDoesNotReplaceIt(t *testing.T) {
 	defer conn.Close(context.Background())
 	w := settings.Wanted{Mode: job.WALPush, Command: command}
 	plan := planned(t, conn, w)
-	if states(plan)["archive_command"] != settings.Foreign {
-		t.Errorf("%v", plan)
+	if line := of(plan, "archive_command"); line.State != settings.Hidden || !strings.Contains(line.Why, "role few may not read the files of the server (pg_file_settings): a superuser can") {
+		t.Errorf("%+v", line)
 	}
-	if _, err := settings.Apply(t.Context(), conn, w, plan, true); err == nil || !strings.Contains(err.Error(), "superuser") {
-		t.Error(err)
+	for _, replace := range []bool{false, true} {
+		_, err := settings.Apply(t.Context(), conn, w, plan, replace)
+		if !errors.Is(err, settings.ErrHidden) || errors.Is(err, settings.ErrForeign) || !strings.Contains(err.Error(), "superuser") {
+			t.Error(err)
+		}
 	}
+
+	// What waits for a restart is not right, nor wrong, for who cannot see it.
+	pg.Exec(t, "postgres", "ALTER SYSTEM SET max_wal_senders = 1", "SELECT pg_reload_conf()")
+	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		line := of(planned(t, conn, w), "max_wal_senders")
+		if line.State == settings.Hidden && strings.Contains(line.Why, "waits for a restart") && line.Is == "10" {
+			break
+		}
+		if time.Since(begun) > 10*time.Second {
+			t.Fatalf("%+v", line)
+		}
+	}
+
+	// With the right to read the files it is known whose it is.
+	pg.Exec(t, "postgres", "GRANT SELECT ON pg_file_settings TO few", "GRANT EXECUTE ON FUNCTION pg_show_all_file_settings() TO few")
+	if line := of(planned(t, conn, w), "archive_command"); line.State != settings.Foreign || line.Is != "cp %p /archive/%f" {
+		t.Errorf("%+v", line)
+	}
+}
+
+func of(plan []settings.Setting, name string) settings.Setting {
+	return plan[slices.IndexFunc(plan, func(s settings.Setting) bool { return s.Name == name })]
 }

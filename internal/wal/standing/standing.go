@@ -36,11 +36,20 @@ type Verdict struct {
 	Lag      *time.Duration
 	Gaps     []archive.Gap // inside of what should be recoverable
 	Warnings []string      // what is not as it should be, besides gaps
+	// Again is the oldest base backup from which everything to the end of the archive can
+	// be recovered, behind all gaps; nil where there is none.
+	Again *Again
+}
+
+// Again is where recovery to any moment begins.
+type Again struct {
+	Base string // id of the base backup
+	From time.Time
 }
 
 // Judge says how an archive stands.
 func Judge(in Input) Verdict {
-	v := Verdict{Lag: lag(in), Gaps: slices.DeleteFunc(in.Survey.Gaps(), in.fresh)}
+	v := Verdict{Lag: lag(in), Gaps: slices.DeleteFunc(in.Survey.Gaps(), in.fresh), Again: in.again()}
 	warn := func(format string, args ...any) { v.Warnings = append(v.Warnings, fmt.Sprintf(format, args...)) }
 	switch {
 	case v.Lag == nil:
@@ -48,12 +57,16 @@ func Judge(in Input) Verdict {
 	case in.MaxLag > 0 && *v.Lag > in.MaxLag:
 		warn("the newest archived WAL is of %s ago, more than %s", v.Lag.Round(time.Second), in.MaxLag)
 	}
-	if !in.covered() {
+	if v.Again == nil {
 		if len(in.Survey.Bases) == 0 {
 			warn("there is no base backup: WAL alone recovers nothing; take one with `pgbackup-runner backup --kind physical`")
 		} else {
 			warn("no base backup leads to the newest archived WAL: take a new one with `pgbackup-runner backup --kind physical`")
 		}
+	}
+	if t, is := in.Survey.Timeline(in.Survey.Current); is && t.ID != 1 && t.History == nil {
+		warn("%s is not in the archive, or can not be read: without it no recovery finds the way to timeline %s; bring it back from the server with `pgbackup-runner wal push pg_wal/%s`",
+			pgwal.HistoryName(t.ID), t.ID, pgwal.HistoryName(t.ID))
 	}
 	if other := in.forked(); other != 0 {
 		warn("timeline %s goes on being archived beside timeline %s, which is newer and which a recovery follows unless --target-timeline says otherwise: "+
@@ -100,14 +113,15 @@ func (in Input) forked() pgwal.Timeline {
 	return 0
 }
 
-// covered tells whether some base backup leads to the newest archived WAL.
-func (in Input) covered() bool {
+// again finds the oldest base backup that leads to the newest archived WAL.
+func (in Input) again() (oldest *Again) {
 	for _, b := range in.Survey.Bases {
-		if w, has := b.Window(in.Survey.Current); has && (w.Gap == nil || in.fresh(*w.Gap)) {
-			return true
+		w, has := b.Window(in.Survey.Current)
+		if has && (w.Gap == nil || in.fresh(*w.Gap)) && (oldest == nil || w.From.Before(oldest.From)) {
+			oldest = &Again{b.Ref.ID, w.From}
 		}
 	}
-	return false
+	return oldest
 }
 
 // lag is the age of the newest transaction in the archive, by the server's clock, but
@@ -118,8 +132,8 @@ func (in Input) covered() bool {
 //     archive_timeout, after which a server closes a segment that something is in.
 func lag(in Input) *time.Duration {
 	newest := in.Survey.NewestCommit
-	if newest.IsZero() {
-		newest = in.Survey.NewestStored
+	if stored := in.Survey.NewestStored; newest.IsZero() || !stored.IsZero() && stored.Before(newest) {
+		newest = stored // nothing is newer than when it was stored, whatever the server's clock says
 	}
 	if newest.IsZero() {
 		return nil

@@ -48,6 +48,11 @@ func TestTheLagIsTheAgeOfTheNewestCommitUnlessTheServerHasNothingNewer(t *testin
 			t.Errorf("%s: %v, want %s", name, v.Lag, c.want)
 		}
 	}
+	ahead := survey() // the server's clock is, and nothing is archived since
+	ahead.NewestCommit = now.Add(time.Hour)
+	if v := standing.Judge(standing.Input{Survey: ahead, Now: now}); v.Lag == nil || *v.Lag != 9*time.Minute {
+		t.Errorf("of a server whose clock is ahead: %v", v.Lag)
+	}
 	idle := survey()
 	idle.NewestCommit = time.Time{}
 	if v := standing.Judge(standing.Input{Survey: idle, Now: now}); v.Lag == nil || *v.Lag != 9*time.Minute {
@@ -64,7 +69,7 @@ func promotedCopy(stored time.Time) *archive.Survey {
 	s := survey()
 	s.Current = 2
 	s.Bases[0].Windows[0].Timeline = 2
-	s.Timelines = []archive.Timeline{{ID: 1, Ranges: []archive.Range{{Timeline: 1, LastStored: stored}}}, {ID: 2, Ranges: []archive.Range{{Timeline: 2, LastStored: s.NewestStored}}}}
+	s.Timelines = []archive.Timeline{{ID: 1, Ranges: []archive.Range{{Timeline: 1, LastStored: stored}}}, {ID: 2, History: &pgwal.History{Timeline: 2}, Ranges: []archive.Range{{Timeline: 2, LastStored: s.NewestStored}}}}
 	return s
 }
 
@@ -88,23 +93,26 @@ func TestWhatIsNotAsItShouldBeIsSaid(t *testing.T) {
 	recovered.LastArchivedAt = now.Add(time.Second)
 	gap := survey()
 	gap.Bases[0].Windows[0].Gap = &archive.Gap{Timeline: 1, From: 2 * size, To: 3 * size}
+	lost := promotedCopy(now.Add(-9 * time.Minute))
+	lost.Timelines[1].History = nil
 	of := func(slots ...standing.Slot) *standing.Server {
 		return &standing.Server{System: "42", At: 5 * size, Slots: slots, Archiver: standing.Archiver{Mode: "on"}}
 	}
 	for want, in := range map[string]standing.Input{
-		"":                                     {Survey: survey(), Server: of(standing.Slot{Name: "other", Behind: 1}), MaxLag: time.Hour},
-		"more than 5m0s":                       {Survey: survey(), MaxLag: 5 * time.Minute},
-		"there is no base backup":              {Survey: &archive.Survey{NewestStored: now}},
-		"no base backup leads to":              {Survey: gap},
-		"failed with 000000010000000000000005": {Survey: survey(), Server: &standing.Server{System: "42", Archiver: failing}},
-		"archive_mode of the server is off":    {Survey: survey(), Mode: job.WALPush, Server: &standing.Server{System: "42", Archiver: standing.Archiver{Mode: "off"}}},
-		"gave up WAL":                          {Survey: survey(), Server: of(standing.Slot{Name: "s", State: "lost"})},
-		"is about to give up":                  {Survey: survey(), Server: of(standing.Slot{Name: "s", State: "unreserved"})},
-		"nobody receives":                      {Survey: survey(), Mode: job.WALReceive, Slot: "s", Server: of(standing.Slot{Name: "s"})},
-		"is not there":                         {Survey: survey(), Mode: job.WALReceive, Slot: "s", Server: of(standing.Slot{Name: "t", Active: true})},
-		"timeline 00000001 goes on":            {Survey: promotedCopy(now.Add(-9 * time.Minute)), Server: &standing.Server{System: "42", Timeline: 1, At: 4 * size, Archiver: standing.Archiver{Mode: "on"}}},
-		"archived beside timeline 00000002":    {Survey: promotedCopy(now.Add(-time.Minute))},
-		"its disk may fill up":                 {Survey: survey(), SlotLimit: 100, Server: of(standing.Slot{Name: "s", Active: true, Behind: 200})},
+		"":                                       {Survey: survey(), Server: of(standing.Slot{Name: "other", Behind: 1}), MaxLag: time.Hour},
+		"more than 5m0s":                         {Survey: survey(), MaxLag: 5 * time.Minute},
+		"there is no base backup":                {Survey: &archive.Survey{NewestStored: now}},
+		"no base backup leads to":                {Survey: gap},
+		"failed with 000000010000000000000005":   {Survey: survey(), Server: &standing.Server{System: "42", Archiver: failing}},
+		"archive_mode of the server is off":      {Survey: survey(), Mode: job.WALPush, Server: &standing.Server{System: "42", Archiver: standing.Archiver{Mode: "off"}}},
+		"gave up WAL":                            {Survey: survey(), Server: of(standing.Slot{Name: "s", State: "lost"})},
+		"is about to give up":                    {Survey: survey(), Server: of(standing.Slot{Name: "s", State: "unreserved"})},
+		"nobody receives":                        {Survey: survey(), Mode: job.WALReceive, Slot: "s", Server: of(standing.Slot{Name: "s"})},
+		"is not there":                           {Survey: survey(), Mode: job.WALReceive, Slot: "s", Server: of(standing.Slot{Name: "t", Active: true})},
+		"timeline 00000001 goes on":              {Survey: promotedCopy(now.Add(-9 * time.Minute)), Server: &standing.Server{System: "42", Timeline: 1, At: 4 * size, Archiver: standing.Archiver{Mode: "on"}}},
+		"archived beside timeline 00000002":      {Survey: promotedCopy(now.Add(-time.Minute))},
+		"00000002.history is not in the archive": {Survey: lost},
+		"its disk may fill up":                   {Survey: survey(), SlotLimit: 100, Server: of(standing.Slot{Name: "s", Active: true, Behind: 200})},
 	} {
 		in.Now = now
 		v := standing.Judge(in)
@@ -126,6 +134,25 @@ func TestWhatIsNotAsItShouldBeIsSaid(t *testing.T) {
 	}
 	if v := standing.Judge(standing.Input{Survey: survey(), Now: now, Mode: job.WALReceive, Server: &standing.Server{System: "42", Archiver: failing}}); len(v.Warnings) > 0 {
 		t.Errorf("the archiver is not asked for where a receiver does the work: %q", v.Warnings)
+	}
+}
+
+// A gap that a newer base backup lies behind needs no further one.
+func TestBehindAGapRecoveryBeginsAgainWithTheOldestBaseBackupThere(t *testing.T) {
+	t.Parallel()
+	base := func(id string, from time.Duration, gap *archive.Gap) archive.Base {
+		return archive.Base{Ref: repo.Ref{ID: id}, Windows: []archive.Window{{Timeline: 1, From: now.Add(-from), Gap: gap}}}
+	}
+	missing := &archive.Gap{Timeline: 1, From: 2 * size, To: 3 * size}
+	s := survey()
+	s.Bases = []archive.Base{base("third", time.Hour, nil), base("second", 2*time.Hour, nil), base("first", 3*time.Hour, missing)}
+	v := standing.Judge(standing.Input{Survey: s, Now: now})
+	if len(v.Gaps) != 1 || len(v.Warnings) > 0 || v.Again == nil || v.Again.Base != "second" || !v.Again.From.Equal(now.Add(-2*time.Hour)) {
+		t.Errorf("%+v", v)
+	}
+	s.Bases = s.Bases[2:]
+	if v := standing.Judge(standing.Input{Survey: s, Now: now}); v.Again != nil || len(v.Warnings) != 1 {
+		t.Errorf("no base backup is behind it: %+v", v)
 	}
 }
 
