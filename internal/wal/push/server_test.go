@@ -101,7 +101,7 @@ exit $code
 	}
 	waltest.Archived(t, pg, last, 3*time.Minute)
 	killed, _ := os.ReadFile(filepath.Join(place.Dir, "killed")) // none is told below
-	if n := bytes.Count(killed, []byte("\n")); n < 2 { // how many are hit is chance
+	if n := bytes.Count(killed, []byte("\n")); n < 2 {           // how many are hit is chance
 		t.Errorf("only %d calls were killed", n)
 	} else {
 		t.Logf("%d calls were killed", n)
