@@ -106,19 +106,48 @@ func putNext(ctx context.Context, store objstore.Store, prefix string, start int
 	}
 }
 
+// keyLooks bounds how often keys are looked for while others rotate them.
+const keyLooks = 5
+
 // storedKeys returns the readable key objects, newest first, and why the others
 // are not.
 func (r *Repository) storedKeys(ctx context.Context) (keys []storedKey, unreadable []error, err error) {
+	for range keyLooks {
+		var retired bool
+		keys, unreadable, retired, err = r.listedKeys(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(keys) > 0 || !retired {
+			break
+		}
+		// All that were listed were retired before they were read: what took their
+		// place came after the listing.
+	}
+	if len(keys) == 0 {
+		why := errors.Join(unreadable...)
+		if why == nil {
+			why = ErrDamaged
+		}
+		return nil, nil, fmt.Errorf("open repository %s: it is encrypted but has no readable key object below %s; restore it from a version or a replica: %w", r.URL(), keysPrefix, why)
+	}
+	slices.SortStableFunc(keys, func(a, b storedKey) int { return b.Created.Compare(a.Created) })
+	return keys, unreadable, nil
+}
+
+// listedKeys reads the key objects of one listing; retired: one was gone when it was read.
+func (r *Repository) listedKeys(ctx context.Context) (keys []storedKey, unreadable []error, retired bool, err error) {
 	for info, err := range r.store.List(ctx, keysPrefix) {
 		if err != nil {
-			return nil, nil, fmt.Errorf("list keys of %s: %w", r.URL(), err)
+			return nil, nil, false, fmt.Errorf("list keys of %s: %w", r.URL(), err)
 		}
 		data, err := readSmall(ctx, r.store, info.Key, maxHeader)
 		if errors.Is(err, objstore.ErrNotFound) {
-			continue // retired at this moment
+			retired = true
+			continue
 		}
 		if err != nil && !errors.Is(err, ErrDamaged) {
-			return nil, nil, fmt.Errorf("read %s: %w", info.Key, err)
+			return nil, nil, false, fmt.Errorf("read %s: %w", info.Key, err)
 		}
 		k := storedKey{at: info.Key, number: keyNumber(info.Key)}
 		if err == nil {
@@ -135,13 +164,5 @@ func (r *Repository) storedKeys(ctx context.Context) (keys []storedKey, unreadab
 			keys = append(keys, k)
 		}
 	}
-	if len(keys) == 0 {
-		why := errors.Join(unreadable...)
-		if why == nil {
-			why = ErrDamaged
-		}
-		return nil, nil, fmt.Errorf("open repository %s: it is encrypted but has no readable key object below %s; restore it from a version or a replica: %w", r.URL(), keysPrefix, why)
-	}
-	slices.SortStableFunc(keys, func(a, b storedKey) int { return b.Created.Compare(a.Created) })
-	return keys, unreadable, nil
+	return keys, unreadable, retired, nil
 }
