@@ -181,13 +181,12 @@ func (b *bench) physicalRound(r *rival, n int) {
 	b.measure(name(ourFill), b.watched(*runnerBin, fmt.Sprintf("'%s' restore latest --kind physical --to-directory '%s/ours' --jobs %d %s", *runnerBin, b.dir, n, common)))
 	b.measure(name(rivalFill), b.watched("pgbackrest", r.line("restore", "--type=immediate", fmt.Sprintf("--pg1-path='%s/theirs'", b.dir), processes)))
 	b.forgetWAL()
-	b.measure(name(ourPush), b.watched(*runnerBin, b.archiver(b.pushLine("pg_wal/$s", "pushed", n))))
+	b.measure(name(ourPush), b.watched(*runnerBin, b.archiver(b.pushLine("pg_wal/$s", "pushed", n)))).size = b.stored(ourPrefix + "/wal/pushed-*")
 	b.forgetWAL()
-	b.measure(name(rivalPush), b.watched("pgbackrest", b.archiver(r.line("archive-push", "pg_wal/$s", processes, fmt.Sprintf("--pg1-path='%s'", b.fakeData())))))
+	before := b.stored(rivalPrefix + "/archive/bench/*/*/0*") // what its base backups need
+	b.measure(name(rivalPush), b.watched("pgbackrest", b.archiver(r.line("archive-push", "pg_wal/$s", processes, fmt.Sprintf("--pg1-path='%s'", b.fakeData()))))).size = b.stored(rivalPrefix+"/archive/bench/*/*/0*") - before
 	b.forgetWAL()
 	b.measure(name(rivalAsync), b.watched("pgbackrest", b.archiver(r.line("archive-push", "pg_wal/$s", processes, "--archive-async", fmt.Sprintf("--pg1-path='%s'", b.fakeData())))))
-	b.rows[name(ourPush)].size = b.stored(ourPrefix + "/wal/pushed-*")
-	b.rows[name(rivalPush)].size = b.stored(rivalPrefix + "/archive/bench/*/*/0*")
 }
 
 // forgetWAL removes what an earlier round pushed, from both repositories and the spools.
