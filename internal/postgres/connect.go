@@ -48,20 +48,8 @@ func (t Target) Connect(ctx context.Context) (*pgx.Conn, error) {
 		return nil, errors.New("connect: the target was not made by ParseTarget")
 	}
 	config := t.config.Copy()
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 15 * time.Second
-	}
-	dialer := &net.Dialer{
-		Timeout: config.ConnectTimeout,
-		// A firewall that forgets the idle connection that holds the snapshot must be noticed.
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 6},
-	}
-	config.DialFunc = dialer.DialContext
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = applicationName
-	}
+	patient(&config.Config)
 	config.RuntimeParams["timezone"] = "UTC"
-	config.OnNotice = nil
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, t.classify(err)
@@ -71,6 +59,25 @@ func (t Target) Connect(ctx context.Context) (*pgx.Conn, error) {
 		return nil, fmt.Errorf("prepare the session on %s: %w", t, err)
 	}
 	return conn, nil
+}
+
+// patient readies a connection that is meant to live long: it takes a bounded time to
+// come about, and says who we are.
+func patient(config *pgconn.Config) {
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 15 * time.Second
+	}
+	dialer := &net.Dialer{
+		Timeout: config.ConnectTimeout,
+		// A firewall that forgets the idle connection that holds the snapshot, or a stream
+		// that says nothing for long, must be noticed.
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 6},
+	}
+	config.DialFunc = dialer.DialContext
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = applicationName
+	}
+	config.OnNotice = nil
 }
 
 // timeoutsOff switches every timeout off for the session.

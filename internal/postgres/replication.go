@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -25,20 +23,8 @@ func (t Target) ConnectReplication(ctx context.Context) (*pgconn.PgConn, error) 
 		return nil, errors.New("connect: the target was not made by ParseTarget")
 	}
 	config := t.config.Config.Copy()
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 15 * time.Second
-	}
-	dialer := &net.Dialer{
-		Timeout: config.ConnectTimeout,
-		// A stream may say nothing for long: a firewall that forgets it must be noticed.
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 6},
-	}
-	config.DialFunc = dialer.DialContext
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = applicationName
-	}
+	patient(config)
 	config.RuntimeParams["replication"] = "true"
-	config.OnNotice = nil
 	if config.ValidateConnect != nil {
 		config.ValidateConnect = t.validateReplication
 	}
