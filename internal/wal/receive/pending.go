@@ -155,15 +155,19 @@ func (p *pending) open() *segment {
 	return p.openLocked()
 }
 
-// room waits until n more bytes fit into the spool. full is told once if it has to; it
-// must not call back.
-func (p *pending) room(ctx context.Context, n int, full func(used int64)) error {
-	stop := context.AfterFunc(ctx, func() {
+// wakeAtEnd has whoever waits for a change look again when ctx ends.
+func (p *pending) wakeAtEnd(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.changed.Broadcast()
 	})
-	defer stop()
+}
+
+// room waits until n more bytes fit into the spool. full is told once if it has to; it
+// must not call back.
+func (p *pending) room(ctx context.Context, n int, full func(used int64)) error {
+	defer p.wakeAtEnd(ctx)()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for told := false; p.used+int64(n) > p.limit; {
@@ -324,12 +328,7 @@ func (p *pending) lagLocked() time.Duration {
 
 // drain waits until all that was received is stored.
 func (p *pending) drain(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.changed.Broadcast()
-	})
-	defer stop()
+	defer p.wakeAtEnd(ctx)()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for {
