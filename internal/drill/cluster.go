@@ -10,6 +10,7 @@ import (
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/drillreport"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/job"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/disk"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/scratch"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
@@ -106,7 +107,7 @@ const little = 16 << 20
 
 // trouble sees a full disk, of which a server that ended for it says nothing.
 func (s *scratchCluster) trouble() string {
-	if free, ok := roomIn(s.cluster.Directory()); ok && free < little {
+	if free, _, ok := disk.Room(s.cluster.Directory()); ok && free < little {
 		return fmt.Sprintf("the disk of %s is full (%s are left): No space left for the restored database; give scratch_cluster.directory", s.cluster.Directory(), bytesize.Text(free))
 	}
 	return ""

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/bytesize"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/disk"
 )
 
 // need is the room that something takes on the disk of a directory.
@@ -19,18 +20,18 @@ type need struct {
 // enough holds that every file system has the room that is asked of it. Directories
 // that are not there yet count as the one that they will be made in.
 func enough(needs []need) error {
-	type disk struct {
+	type mount struct {
 		need
 		free int64
 	}
-	disks := map[uint64]*disk{}
+	disks := map[uint64]*mount{}
 	for _, n := range needs {
-		free, device, ok := roomIn(nearestThere(n.dir))
+		free, device, ok := disk.Room(nearestThere(n.dir))
 		if !ok {
 			continue
 		}
 		if disks[device] == nil {
-			disks[device] = &disk{need{dir: n.dir}, free}
+			disks[device] = &mount{need{dir: n.dir}, free}
 		}
 		disks[device].bytes += n.bytes
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/disk"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
 )
 
@@ -16,7 +17,7 @@ func TestThereIsNotRoomForMoreThanTheDiskHas(t *testing.T) {
 	if err := enough([]need{{dir, 1}, {filepath.Join(dir, "not", "there"), 1}}); err != nil {
 		t.Error(err)
 	}
-	free, _, ok := roomIn(dir)
+	free, _, ok := disk.Room(dir)
 	if !ok {
 		t.Fatal("how much room there is is not known")
 	}

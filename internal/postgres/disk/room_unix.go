@@ -1,12 +1,12 @@
 //go:build linux || darwin
 
-package physical
+package disk
 
 import "syscall"
 
-// roomIn is how many bytes a plain user may still write below a directory, and which
-// file system that is.
-func roomIn(directory string) (free int64, device uint64, ok bool) {
+// Room is how many bytes a plain user may still write below a directory, and which file
+// system that is; false where that can not be told.
+func Room(directory string) (free int64, device uint64, ok bool) {
 	var s syscall.Statfs_t
 	var d syscall.Stat_t
 	if syscall.Statfs(directory, &s) != nil || syscall.Stat(directory, &d) != nil {
