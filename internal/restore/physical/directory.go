@@ -1,11 +1,9 @@
 package physical
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/control"
 )
 
 const (
@@ -150,7 +150,7 @@ func sameSystem(dir, system string, major int) error {
 	if v := strings.TrimSpace(string(version)); v != strconv.Itoa(major) {
 		return fmt.Errorf("directory %s %w as the backup: it is of PostgreSQL %.20s, the backup of %d; give an empty directory", dir, ErrForeign, v, major)
 	}
-	found, err := systemOf(filepath.Join(dir, controlFile))
+	found, err := control.System(dir)
 	if err != nil {
 		return fmt.Errorf("directory %s %w as the backup, as far as can be told: %w; give an empty directory", dir, ErrForeign, err)
 	}
@@ -158,21 +158,6 @@ func sameSystem(dir, system string, major int) error {
 		return fmt.Errorf("directory %s %w as the backup: it is of system %s, the backup of %s; give an empty directory", dir, ErrForeign, found, system)
 	}
 	return nil
-}
-
-// systemOf reads the system identifier in pg_control, which it begins with in the
-// byte order of the machine; all that the backup's other tools run on is little-endian.
-func systemOf(control string) (string, error) {
-	f, err := os.Open(control)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	var head [8]byte
-	if _, err := io.ReadFull(f, head[:]); err != nil {
-		return "", fmt.Errorf("%s: %w", control, err)
-	}
-	return strconv.FormatUint(binary.NativeEndian.Uint64(head[:]), 10), nil
 }
 
 func readMarker(dir string) (*marker, error) {

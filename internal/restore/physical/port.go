@@ -111,7 +111,7 @@ func commaList(text string) []string {
 	return list
 }
 
-// taken is where somebody listens already; "" for nowhere.
+// taken is where somebody listens already; "" if nobody does.
 func (l listener) taken(ctx context.Context) string {
 	port := strconv.Itoa(l.port)
 	for _, address := range l.addresses {

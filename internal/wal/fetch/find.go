@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/control"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/wal/control"
 )
 
 // ErrNoArchive: nothing was ever archived under that source, or of that system. It is

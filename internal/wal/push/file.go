@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/pgwal"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/control"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/wal/control"
 )
 
 // identify finds the system identifier: of a segment in its own header, which must be

@@ -15,8 +15,8 @@ import (
 
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/objstore/dir"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/pgwal"
+	"github.com/pgbackup/terraform-provider-pgbackup/internal/postgres/control"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/repo"
-	"github.com/pgbackup/terraform-provider-pgbackup/internal/wal/control"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/wal/push"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/wal/spool"
 	"github.com/pgbackup/terraform-provider-pgbackup/internal/wal/waltest"
